@@ -1,0 +1,100 @@
+"""The application: made from a `Config`, with the stores it opens and closes."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tornado.web
+from tornado.httputil import HTTPServerRequest
+
+from app.errors import SessionUnavailable
+from app.manager import SessionManager
+from app.routing import Endpoint, Group, compile_routes
+
+DEFAULTS: Mapping[str, Any] = {"cross_origin_protection": True}
+"""Tornado settings that this application has unless `Config.settings` says otherwise."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a deployment decides.
+
+    *sessions* is the manager that groups with `sessions=True` use; *settings* are Tornado's own
+    application settings.
+    """
+
+    routes: Group
+    sessions: SessionManager | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Application(tornado.web.Application):
+    """A Tornado application that knows its session managers and its requests in flight."""
+
+    def __init__(self, endpoints: list[Endpoint], settings: Mapping[str, Any]) -> None:
+        super().__init__([e.rule() for e in endpoints], **{**DEFAULTS, **settings})
+        self.endpoints = endpoints
+        self.managers = list(
+            dict.fromkeys(e.policy.manager for e in endpoints if e.policy.manager is not None)
+        )
+        # Weak, because a client that goes away in the middle of its request leaves without a word.
+        self._in_flight: weakref.WeakSet[HTTPServerRequest] = weakref.WeakSet()
+
+    async def open(self) -> list[SessionUnavailable]:
+        """Open the stores; return what kept any from it. They are opened when used in any case."""
+        results = await asyncio.gather(*(m.open() for m in self.managers), return_exceptions=True)
+        return _failures(results)
+
+    async def ping(self) -> list[SessionUnavailable]:
+        """Ask every store whether it answers; return the failures."""
+        results = await asyncio.gather(*(m.ping() for m in self.managers), return_exceptions=True)
+        return _failures(results)
+
+    async def close(self) -> None:
+        """Close the stores."""
+        for manager in self.managers:
+            await manager.close()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have begun and are not answered yet."""
+        return len(self._in_flight)
+
+    def get_handler_delegate(
+        self,
+        request: HTTPServerRequest,
+        target_class: type[tornado.web.RequestHandler],
+        target_kwargs: dict[str, Any] | None = None,
+        path_args: list[bytes] | None = None,
+        path_kwargs: dict[str, bytes] | None = None,
+    ) -> Any:  # Tornado's class for it is private
+        self._in_flight.add(request)
+        return super().get_handler_delegate(
+            request, target_class, target_kwargs, path_args, path_kwargs
+        )
+
+    def log_request(self, handler: tornado.web.RequestHandler) -> None:
+        self._in_flight.discard(handler.request)
+        super().log_request(handler)
+
+
+def make_app(config: Config) -> Application:
+    """Return the application that *config* describes; no loop need be running.
+
+    Raises `ConfigurationError` for every mistake in the routes and the managers.
+    """
+    return Application(compile_routes(config.routes, config.sessions), config.settings)
+
+
+def _failures(results: list[BaseException | None]) -> list[SessionUnavailable]:
+    failures = []
+    for result in results:
+        if isinstance(result, SessionUnavailable):
+            failures.append(result)
+        elif result is not None:
+            raise result
+    return failures

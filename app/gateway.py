@@ -1,0 +1,172 @@
+"""The way to a store: opened when first used, in batches, within a deadline, failing in one way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from app.errors import SessionUnavailable
+from stores.contract import Change, Outcome, Record, Store, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+MAX_BATCH = 500
+"""Items of one store call: a bound for the store's sake; a loop's turn rarely brings as many."""
+
+
+class Gateway:
+    """All traffic of one manager with its store.
+
+    Whatever goes wrong in the store, and taking longer than its `timeout`, is `SessionUnavailable`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._opened = False
+        self._opening: asyncio.Task[None] | None = None
+        self._loads = _Gatherer(self._send_loads, store.timeout)
+        self._writes = _Gatherer(self._send_writes, store.timeout)
+
+    async def load(self, id: bytes) -> Record | None:
+        """Return the record of *id*, read after this call began."""
+        if not self._opened:
+            await self.open()
+        return await self._loads.ask(id)
+
+    async def write(self, change: Change) -> Outcome:
+        """Apply *change*; when this returns, the store has acknowledged it."""
+        if not self._opened:
+            await self.open()
+        return await self._writes.ask(change)
+
+    async def sweep(self, now: float, limit: int) -> int:
+        """Let the store remove up to *limit* dead records; return how many it did."""
+        return await self._guard(self.store.sweep(now, limit))
+
+    async def ping(self) -> None:
+        """Return when the store is open and answers."""
+        if not self._opened:
+            await self.open()
+        await self._guard(self.store.ping())
+
+    async def open(self) -> None:
+        """Open the store unless it is open; who comes while it is being opened waits along."""
+        if self._opened:
+            return
+        if self._opening is None:
+            self._opening = asyncio.ensure_future(self._open())
+        await asyncio.shield(self._opening)
+
+    async def close(self) -> None:
+        """Close the store; it is opened again if it is used again."""
+        if self._opening is not None:
+            self._opening.cancel()
+        self._opened = False
+        await self.store.close()
+
+    async def _open(self) -> None:
+        try:
+            await self._guard(self.store.open())
+            self._opened = True
+        finally:
+            self._opening = None
+
+    async def _send_loads(self, ids: list[bytes], waited: float) -> Sequence[Record | None]:
+        found = await self._guard(self.store.load(list(dict.fromkeys(ids))), waited)
+        return [found.get(id) for id in ids]
+
+    async def _send_writes(self, changes: list[Change], waited: float) -> Sequence[Outcome]:
+        return await self._guard(self.store.write(changes), waited)
+
+    async def _guard(self, operation: Awaitable[Answer], waited: float = 0.0) -> Answer:
+        """Await a store operation; its deadline is nearer by the seconds already waited."""
+        timeout = self.store.timeout
+        try:
+            if timeout is None:
+                return await operation
+            async with asyncio.timeout(timeout - waited):
+                return await operation
+        except StoreUnavailable as error:
+            reason = str(error)
+        except TimeoutError:
+            reason = f"no answer within {timeout} s"
+        except Exception as error:
+            # Not the error's text: a driver's may quote what it was given.
+            reason = f"it failed with {type(error).__name__}"
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            log.error("store %s: %s\n%s", self.store.name, reason, frames)
+        raise SessionUnavailable(f"store {self.store.name}: {reason}")
+
+
+class _Gatherer(Generic[Item, Answer]):
+    """Sends what arrives while a batch is on its way as the next batch.
+
+    Who comes alone is sent at once. Nobody joins a batch that was already sent.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[list[Item], float], Awaitable[Sequence[Answer]]],
+        timeout: float | None,
+    ) -> None:
+        self._send = send
+        # Who has waited longer than this for a batch to end fails with it, so that nobody waits
+        # longer than the time-out in all.
+        self._patience = float("inf") if timeout is None else timeout / 2
+        self._busy = False
+        self._waiting: list[tuple[Item, float, asyncio.Future[Answer]]] = []
+        self._sending: asyncio.Task[None] | None = None
+
+    async def ask(self, item: Item) -> Answer:
+        """Send *item*, alone or with others, and return what was answered to it."""
+        if self._busy:
+            loop = asyncio.get_running_loop()
+            future: asyncio.Future[Answer] = loop.create_future()
+            self._waiting.append((item, loop.time(), future))
+            return await future
+        self._busy = True
+        try:
+            return (await self._send([item], 0.0))[0]
+        finally:
+            if self._waiting:
+                self._sending = asyncio.ensure_future(self._send_waiting())
+            else:
+                self._busy = False
+
+    async def _send_waiting(self) -> None:
+        time = asyncio.get_running_loop().time
+        try:
+            while self._waiting:
+                now = time()
+                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+                while batch and now - batch[0][1] > self._patience:
+                    _fail(batch.pop(0)[2], "it did not answer those before in time")
+                if batch:
+                    await self._send_batch(batch, now - batch[0][1])
+        finally:
+            self._busy = False
+
+    async def _send_batch(
+        self, batch: list[tuple[Item, float, asyncio.Future[Answer]]], waited: float
+    ) -> None:
+        try:
+            answers = await self._send([item for item, _, _ in batch], waited)
+        except SessionUnavailable as error:
+            for _, _, future in batch:
+                _fail(future, error.what)
+            return
+        for (_, _, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+
+def _fail(future: asyncio.Future[Answer], what: str) -> None:
+    # An exception of its own for each: raised in several tasks, one would gather all their frames.
+    if not future.done():
+        future.set_exception(SessionUnavailable(what))

@@ -1,0 +1,352 @@
+"""From a cookie to a session, and from a session's changes to the store and a cookie.
+
+The one place that knows both of tokens and of records: life-times, rotation, cookie policy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import timedelta
+from hmac import compare_digest
+
+from app import token, values
+from app.cookie import Cookie
+from app.errors import (
+    ConfigurationError,
+    SessionConflict,
+    SessionReadOnly,
+    SessionTooLarge,
+    SessionUnavailable,
+)
+from app.gateway import Gateway
+from app.session import Session, Stage
+from stores.contract import JSON, Create, Delete, Outcome, Record, Rotation, Store, Update
+
+log = logging.getLogger(__name__)
+
+GRACE = 30.0
+"""Seconds for which the token before the last rotation is recognised as such."""
+
+TAKE_BACK_ATTEMPTS = 60
+"""Tries, a second apart, at undoing a rotation that the store may or may not have made."""
+
+SWEEP_INTERVAL = 60.0
+"""Seconds between two rounds of removing dead records, for stores that do not do it themselves."""
+
+SWEEP_STEP = 500
+"""Records removed before other work gets its turn."""
+
+
+class SessionManager:
+    """Sessions in *store*, kept by a client in *cookie*.
+
+    A session ends *idle_timeout* after the last request that presented it (to a tenth: the store is
+    told at most once in a tenth of that time) and *lifetime* after it began, whichever is first.
+    It holds at most *max_bytes*, measured as JSON in UTF-8. *clock* returns Unix time in seconds.
+    Raises `ConfigurationError`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        cookie: Cookie | None = None,
+        idle_timeout: timedelta = timedelta(days=1),
+        lifetime: timedelta = timedelta(days=14),
+        max_bytes: int = 64 * 1024,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not isinstance(store, Store):
+            raise ConfigurationError(
+                f"SessionManager takes a store, not {type(store).__name__}: "
+                "MemoryStore(), or open_store(url)"
+            )
+        for name, period in (("idle_timeout", idle_timeout), ("lifetime", lifetime)):
+            if not isinstance(period, timedelta) or period <= timedelta(0):
+                raise ConfigurationError(f"{name} must be a timedelta above zero, not {period!r}")
+        if max_bytes < 2:
+            raise ConfigurationError(f"max_bytes is {max_bytes}: an empty session takes 2")
+        self.store = store
+        self.cookie = cookie or Cookie()
+        self.idle_timeout = idle_timeout
+        self.lifetime = lifetime
+        self.max_bytes = max_bytes
+        self.clock = clock
+        self._idle = idle_timeout.total_seconds()
+        self._lifetime = lifetime.total_seconds()
+        self._gateway = Gateway(store)
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._background: set[asyncio.Task[None]] = set()
+
+    # Its own life. The first session opens the store; a service does so beforehand.
+
+    async def open(self) -> None:
+        """Open the store. Raises `SessionUnavailable`; trying again later is fine."""
+        await self._gateway.open()
+
+    async def close(self) -> None:
+        """Close the store and end what runs in the background."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        for task in self._background:
+            task.cancel()
+        await self._gateway.close()
+
+    async def ping(self) -> None:
+        """Return when the store answers; raise `SessionUnavailable` when it does not."""
+        await self._gateway.ping()
+
+    # A request's two moments
+
+    async def load(
+        self, header: str | None, *, over_tls: bool = False, read_only: bool = False
+    ) -> Session:
+        """Return the session that a `Cookie` header presents; a new, empty one if it presents none.
+
+        Raises `SessionUnavailable`. The store is asked only for what has the form of a token.
+        """
+        now = self.clock()
+        record = None
+        stage = Stage.READ_ONLY if read_only else Stage.OPEN
+        presented, tokens = self.cookie.find(header) if header else (False, ())
+        if tokens:
+            record, superseded = await self._recognise(tokens, now)
+            if superseded:
+                stage = Stage.SUPERSEDED
+        return Session(
+            self,
+            record,
+            stage=stage,
+            presented_at=now,
+            cookie_presented=presented,
+            over_tls=over_tls,
+        )
+
+    async def commit(self, session: Session) -> None:
+        """Have the store acknowledge the session's changes; put what the client needs to be told
+        into `session.set_cookie`.
+
+        Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`, and `TypeError` or
+        `ValueError` for a nested value that cannot be kept. Nothing is written then.
+        """
+        changed, removed = session._delta()
+        if session._stage is Stage.READ_ONLY:
+            if changed or removed:
+                raise SessionReadOnly(
+                    "a list or dict of the session was changed in a group with read_only=True"
+                )
+            return
+        if session._gone or session._stage is Stage.SUPERSEDED:
+            return
+        if session.live:
+            await self._update(session, changed, removed)
+            return
+        ending = session._saved if session._destroyed else None
+        told = session._destroyed and (session._cookie_presented or session.set_cookie is not None)
+        if changed or session._user is not None:
+            await self._create(session, changed)
+        elif session._destroyed:
+            session._begin(None)
+        if ending is not None:
+            try:
+                await self._gateway.write(Delete(ending.id))
+            except SessionUnavailable:
+                session.set_cookie = None  # the client stays where it was
+                raise
+        if told and not session.live:
+            session.set_cookie = self.cookie.render_removal(over_tls=session._over_tls)
+
+    async def refresh(self, session: Session) -> bool:
+        """Read the session's record again; return whether it lives. Raises `SessionUnavailable`."""
+        if not session.live:
+            return False
+        assert session._saved is not None
+        record = await self._gateway.load(session._saved.id)
+        if record is None or not self._lives(record, self.clock()):
+            self._drop(session)
+            return False
+        session._begin(record)
+        return True
+
+    # Reading
+
+    async def _recognise(self, tokens: list[str], now: float) -> tuple[Record | None, bool]:
+        """Return the live record that exactly one of *tokens* opens, and whether there is none but
+        one that opened it until a moment ago.
+
+        Two cookies that both open a session are not told apart: one may have been planted.
+        """
+        opened, superseded = [], False
+        for text in tokens:
+            id, secret = token.decode(text)
+            record = await self._gateway.load(id)
+            if record is None or not self._lives(record, now):
+                continue
+            secret_hash = token.hash_secret(secret)
+            if compare_digest(secret_hash, record.secret_hash):
+                opened.append(record)
+            elif (
+                record.former_hash is not None
+                and record.rotated is not None
+                and compare_digest(secret_hash, record.former_hash)
+            ):
+                superseded = superseded or now - record.rotated < GRACE
+        if not self._sweeping:
+            self._sweep_later()
+        if len(opened) == 1:
+            return opened[0], False
+        return None, superseded and not opened
+
+    def _lives(self, record: Record, now: float) -> bool:
+        return now < record.expires and now < record.created + self._lifetime
+
+    # Writing
+
+    async def _update(self, session: Session, changed: dict[str, JSON], removed: list[str]) -> None:
+        saved = session._saved
+        assert saved is not None
+        expires = self._extension(session, saved)
+        rotation, secret = None, b""
+        if session._rotating:
+            secret = token.new_secret()
+            rotation = Rotation(
+                expected_hash=saved.secret_hash,
+                secret_hash=token.hash_secret(secret),
+                rotated=self.clock(),
+                user=session._user,
+                persistent=session.persistent,
+            )
+        elif not changed and not removed and expires is None:
+            return
+        record = saved
+        if changed or removed:
+            record = record._replace(data=self._merge(session, changed, removed))
+        if expires is not None:
+            record = record._replace(expires=expires)
+        update = Update(saved.id, changed, removed, expires, rotation)
+        try:
+            outcome = await self._gateway.write(update)
+        except SessionUnavailable:
+            if rotation is not None:
+                self._run(self._take_back(saved, update, rotation))
+            raise
+        if outcome is Outcome.CONFLICT:
+            raise SessionConflict("the session's token was replaced meanwhile; send it again")
+        if outcome is Outcome.MISSING:
+            self._drop(session)
+            return
+        if rotation is not None:
+            record = record._replace(
+                secret_hash=rotation.secret_hash,
+                former_hash=rotation.expected_hash,
+                rotated=rotation.rotated,
+                user=rotation.user,
+                persistent=rotation.persistent,
+            )
+            self._tell(session, record, secret, rotation.rotated)
+        session._acknowledge(record)
+
+    async def _create(self, session: Session, changed: dict[str, JSON]) -> None:
+        now = self.clock()
+        secret = token.new_secret()
+        record = Record(
+            id=token.new_id(),
+            secret_hash=token.hash_secret(secret),
+            created=now,
+            expires=now + min(self._idle, self._lifetime),
+            data=self._merge(session, changed, []),
+            user=session._user,
+            persistent=session.persistent,
+        )
+        if await self._gateway.write(Create(record)) is not Outcome.DONE:
+            # 128 random bits: it is the generator or the store that is broken.
+            raise SessionUnavailable(f"store {self.store.name}: has a new session's id already")
+        if not self._sweeping:
+            self._sweep_later()
+        self._tell(session, record, secret, now)
+        session._acknowledge(record)
+
+    async def _take_back(self, saved: Record, update: Update, rotation: Rotation) -> None:
+        """Undo a rotation of which the store did not say whether it happened.
+
+        The client was told 503 and knows no other token than the former one, which must go on
+        working, and with the rights it had.
+        """
+        undo = Update(
+            saved.id,
+            set={k: saved.data[k] for k in (*update.set, *update.unset) if k in saved.data},
+            unset=[k for k in update.set if k not in saved.data],
+            rotation=Rotation(
+                expected_hash=rotation.secret_hash,
+                secret_hash=saved.secret_hash,
+                rotated=self.clock(),
+                user=saved.user,
+                persistent=saved.persistent,
+            ),
+        )
+        for _ in range(TAKE_BACK_ATTEMPTS):
+            try:
+                await self._gateway.write(undo)  # CONFLICT: it had not happened
+                return
+            except SessionUnavailable:
+                await asyncio.sleep(1)
+        log.warning("store %s: a session may have lost its token", self.store.name)
+
+    def _merge(
+        self, session: Session, changed: Mapping[str, JSON], removed: list[str]
+    ) -> dict[str, JSON]:
+        data = {**session._base, **changed}
+        for key in removed:
+            del data[key]
+        if changed:
+            size = len(values.encode(data).encode())
+            if size > self.max_bytes:
+                raise SessionTooLarge(size, self.max_bytes)
+        return data
+
+    def _extension(self, session: Session, saved: Record) -> float | None:
+        """Return until when the record is to live, or `None` while a touch is not due."""
+        expires = min(session._presented_at + self._idle, saved.created + self._lifetime)
+        return expires if expires - saved.expires >= self._idle / 10 else None
+
+    def _tell(self, session: Session, record: Record, secret: bytes, now: float) -> None:
+        """Prepare the cookie; its age is what is left of the life-time, so a touch needs none."""
+        left = record.created + self._lifetime - now
+        session.set_cookie = self.cookie.render(
+            token.encode(record.id, secret),
+            max_age=max(int(left), 0) if record.persistent else None,
+            over_tls=session._over_tls,
+        )
+
+    def _drop(self, session: Session) -> None:
+        """Let a session that was destroyed meanwhile stay so: no record, no cookie."""
+        session._begin(None)
+        session._gone = True
+        session.set_cookie = None
+
+    # Removing what is dead
+
+    def _sweep_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweeping = loop.call_later(SWEEP_INTERVAL, self._start_sweep)
+
+    def _start_sweep(self) -> None:
+        self._run(self._sweep())
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _sweep(self) -> None:
+        try:
+            while await self._gateway.sweep(self.clock(), SWEEP_STEP) == SWEEP_STEP:
+                await asyncio.sleep(0)
+        except SessionUnavailable as error:
+            log.warning("expired sessions were not removed: %s", error.what)
+        finally:
+            self._sweep_later()

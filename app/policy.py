@@ -1,0 +1,22 @@
+"""What a group of routes decides about sessions, as its handlers get to know it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.manager import SessionManager
+
+
+@dataclass(frozen=True)
+class SessionPolicy:
+    """The flags in force for one route. Without a *manager*, sessions are off."""
+
+    manager: SessionManager | None
+    read_only: bool
+    required: bool
+    group: str
+    """Path of the route's group, for messages."""
+    decided_by: str
+    """Path of the group whose `sessions` flag is in force, or "" when none has one."""

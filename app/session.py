@@ -1,0 +1,317 @@
+"""The session as a handler sees it: a mapping that knows what changed."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping, MutableMapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from app import token, values
+from app.errors import SessionCommitted, SessionConflict, SessionReadOnly
+from stores.contract import JSON, Record
+
+if TYPE_CHECKING:
+    from app.manager import SessionManager
+
+
+class _Removed:
+    """Stands in `Session._local` for a key that was deleted."""
+
+
+_REMOVED: Any = _Removed()
+_NOTHING: Mapping[str, JSON] = {}
+
+
+class Stage(enum.IntEnum):
+    """How far the response is, or why the session cannot change."""
+
+    OPEN = 0
+    HEAD_SENT = 1
+    COMMITTED = 2
+    READ_ONLY = 3
+    SUPERSEDED = 4
+
+
+class Session(MutableMapping[str, "JSON"]):
+    """What the application knows of one client; made by `SessionManager.load`.
+
+    Keys are `str`, values `None`, `bool`, `int` (64 bit), finite `float`, `str`, `list`, `dict` and
+    nestings of these. Anything else raises `TypeError` or `ValueError` when it is assigned, or
+    when the session is committed if it was put inside a list or dict that is already there. Changes
+    inside nested values are found by themselves.
+
+    Every method that changes something raises `SessionReadOnly` in a `read_only` group,
+    `SessionCommitted` when the response has left, and `SessionConflict` (409) when the client
+    presented a token that another response has just replaced.
+    """
+
+    # Underscored names are shared with SessionManager, the other half of this class.
+    __slots__ = (
+        "_base",
+        "_cookie_presented",
+        "_destroyed",
+        "_gone",
+        "_local",
+        "_manager",
+        "_over_tls",
+        "_persistent",
+        "_presented_at",
+        "_rotating",
+        "_saved",
+        "_stage",
+        "_user",
+        "set_cookie",
+    )
+
+    def __init__(
+        self,
+        manager: SessionManager,
+        record: Record | None,
+        *,
+        stage: Stage = Stage.OPEN,
+        presented_at: float = 0.0,
+        cookie_presented: bool = False,
+        over_tls: bool = False,
+    ) -> None:
+        self._manager = manager
+        self._stage = stage
+        self._presented_at = presented_at
+        self._cookie_presented = cookie_presented
+        self._over_tls = over_tls
+        self._gone = False  # destroyed by another request while this one had it
+        self.set_cookie: str | None = None
+        """`Set-Cookie` value that waits for the head of the response."""
+        self._begin(record)
+
+    def _begin(self, record: Record | None) -> None:
+        """Start from what the store has acknowledged, without any change."""
+        self._saved = record
+        # _base is the record's own mapping, shared and never changed; _local has what this request
+        # assigned, removed, or was handed out as a list or dict that it may change from within.
+        self._base: Mapping[str, JSON] = _NOTHING if record is None else record.data
+        self._local: dict[str, JSON] = {}
+        self._user = None if record is None else record.user
+        self._persistent = None if record is None else record.persistent
+        self._rotating = False
+        self._destroyed = False  # by this request; _saved is then the record to delete
+
+    # The mapping
+
+    def __getitem__(self, key: str) -> JSON:
+        local = self._local
+        if key in local:
+            value = local[key]
+            if value is _REMOVED:
+                raise KeyError(key)
+            return value
+        value = self._base[key]
+        if type(value) is list or type(value) is dict:
+            value = local[key] = values.copy(value)
+        return value
+
+    def __setitem__(self, key: str, value: JSON) -> None:
+        if self._stage:
+            self._refuse_change()
+            if self._stage is Stage.HEAD_SENT and not self.live and not self._gone:
+                self._refuse_cookie("a new session")
+        values.check_key(key, "session")
+        values.check(value, f"session[{key!r}]")
+        self._local[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        if key not in self:
+            raise KeyError(key)
+        self._refuse_change()
+        if key in self._base:
+            self._local[key] = _REMOVED
+        else:
+            del self._local[key]
+
+    def __contains__(self, key: object) -> bool:
+        if key in self._local:
+            return self._local[key] is not _REMOVED
+        return key in self._base
+
+    def __iter__(self) -> Iterator[str]:
+        local = self._local
+        if not local:
+            return iter(self._base)
+        kept = [key for key in self._base if local.get(key) is not _REMOVED]
+        return iter(kept + [key for key in local if key not in self._base])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id or 'unsaved'}>"
+
+    # What it is
+
+    @property
+    def live(self) -> bool:
+        """Whether there is a record of this session in the store, as far as is known here."""
+        return self._saved is not None and not self._destroyed
+
+    @property
+    def id(self) -> str | None:
+        """Public handle of the record, 22 characters; `None` until the session is saved.
+
+        Safe to show, in a list of devices for example: it is not the token and does not lead to it.
+        """
+        return token.handle(self._saved.id) if self._saved and not self._destroyed else None
+
+    @property
+    def created(self) -> datetime | None:
+        """When the session began (UTC); `None` until it is saved."""
+        if self._saved is None or self._destroyed:
+            return None
+        return datetime.fromtimestamp(self._saved.created, UTC)
+
+    @property
+    def user(self) -> str | None:
+        """Whom the session is signed in as."""
+        return self._user
+
+    @property
+    def persistent(self) -> bool:
+        """Whether the client's cookie outlives its browser session ("remember me").
+
+        Assigning another value replaces the token, for the cookie has to be sent anew.
+        """
+        if self._persistent is None:
+            return self._manager.cookie.persistent
+        return self._persistent
+
+    @persistent.setter
+    def persistent(self, value: bool) -> None:
+        if value != self.persistent:
+            self.regenerate()
+            self._persistent = value
+
+    # Its life
+
+    def destroy(self) -> None:
+        """End the session: its record is deleted and the client's cookie removed.
+
+        What is set afterwards in the same request begins a new session.
+        """
+        self._refuse_change()
+        self._refuse_cookie("destroy()")
+        self._base = _NOTHING
+        self._local = {}
+        self._user = self._persistent = None
+        self._rotating = False
+        self._destroyed = True
+
+    def regenerate(self) -> None:
+        """Keep the data and replace the token; the old one is dead when the response leaves.
+
+        To be called whenever the client gains rights (`sign_in` does it). A session that is not
+        saved yet gets a new token anyway.
+        """
+        self._refuse_change()
+        self._refuse_cookie("regenerate()")
+        self._rotating = True
+
+    def sign_in(self, user: str, *, persistent: bool | None = None) -> None:
+        """Bind the session to *user* under a new token.
+
+        Data that was gathered before anybody signed in is kept; data of a different user is
+        dropped, with that user's record. *persistent* sets `session.persistent`.
+        """
+        if type(user) is not str or not user:
+            raise TypeError(f"sign_in() takes the user as a non-empty str, not {user!r:.60}")
+        values.check(user, "user")
+        if self._user not in (None, user):
+            self.destroy()
+        self.regenerate()
+        self._user = user
+        if persistent is not None:
+            self._persistent = persistent
+
+    def sign_out(self) -> None:
+        """End the session; the same as `destroy()`."""
+        self.destroy()
+
+    async def commit(self) -> None:
+        """Save the changes now, rather than before the head of the response leaves.
+
+        Needed only where there is no response to wait for: in a WebSocket's `on_message`, or to
+        know that the store has acknowledged before going on. Raises as the response would:
+        `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`.
+        """
+        self._presented_at = self._manager.clock()
+        await self._manager.commit(self)
+
+    async def refresh(self) -> bool:
+        """Read the record again, dropping changes not committed; return whether it is still there.
+
+        For connections that outlive a request: `False` says that the session was destroyed or has
+        expired meanwhile. Raises `SessionUnavailable`.
+        """
+        return await self._manager.refresh(self)
+
+    # For the mixin
+
+    def head_sent(self) -> None:
+        """From now on nothing may need a cookie."""
+        if self._stage is Stage.OPEN:
+            self._stage = Stage.HEAD_SENT
+
+    def committed(self) -> None:
+        """From now on nothing may change."""
+        if self._stage in (Stage.OPEN, Stage.HEAD_SENT):
+            self._stage = Stage.COMMITTED
+
+    def discard(self) -> None:
+        """Forget what this request changed since the store last acknowledged."""
+        self._begin(self._saved)
+
+    # For the manager
+
+    def _delta(self) -> tuple[dict[str, JSON], list[str]]:
+        """Return (keys set, keys removed) against what is saved; the values are copies.
+
+        Raises `TypeError` or `ValueError` for what a list or dict holds and cannot be kept.
+        """
+        base = self._base
+        changed: dict[str, JSON] = {}
+        removed: list[str] = []
+        for key, value in self._local.items():
+            if value is _REMOVED:
+                if key in base:
+                    removed.append(key)
+                continue
+            nested = type(value) is list or type(value) is dict
+            if nested:
+                values.check(value, f"session[{key!r}]")
+            if key not in base or not values.same(value, base[key]):
+                changed[key] = values.copy(value) if nested else value
+        return changed, removed
+
+    def _acknowledge(self, record: Record) -> None:
+        """Go on from *record*, which the store has; nested values stay those handed out."""
+        handed_out = {k: v for k, v in self._local.items() if type(v) is list or type(v) is dict}
+        self._begin(record)
+        self._local = handed_out
+
+    def _refuse_change(self) -> None:
+        stage = self._stage
+        if stage is Stage.COMMITTED:
+            raise SessionCommitted(
+                "the session was changed after the response was committed; change it earlier"
+            )
+        if stage is Stage.READ_ONLY:
+            raise SessionReadOnly(
+                "the session was changed in a group with read_only=True; "
+                "set read_only=False on the group of this route"
+            )
+        if stage is Stage.SUPERSEDED:
+            raise SessionConflict("the session's token was just replaced; send the request again")
+
+    def _refuse_cookie(self, what: str) -> None:
+        if self._stage is Stage.HEAD_SENT:
+            raise SessionCommitted(
+                f"{what} needs a cookie, but the response has begun; do it before flush()"
+            )

@@ -1,0 +1,48 @@
+"""The session token: what the client holds, and what the store may know of it.
+
+A token is base64url(16-byte record id + 24-byte secret), 54 characters. The store has the id and
+the SHA-256 of the secret. A fast hash is right here: the secret is random, not a password.
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+
+ID_BYTES = 16
+SECRET_BYTES = 24
+
+FORM = "[A-Za-z0-9_-]{53}[AQgw]"
+"""Regular expression of a token. The last character carries two bits, hence only four letters."""
+
+
+def new_id() -> bytes:
+    """Return a record id that was never used before."""
+    return os.urandom(ID_BYTES)
+
+
+def new_secret() -> bytes:
+    """Return a secret with 192 bits from the operating system's generator."""
+    return os.urandom(SECRET_BYTES)
+
+
+def hash_secret(secret: bytes) -> bytes:
+    """Return what a store keeps of *secret*: 32 bytes."""
+    return sha256(secret).digest()
+
+
+def encode(id: bytes, secret: bytes) -> str:
+    """Return the token of *id* and *secret*."""
+    return urlsafe_b64encode(id + secret).rstrip(b"=").decode("ascii")
+
+
+def decode(token: str) -> tuple[bytes, bytes]:
+    """Return (id, secret) of a string that has the form of a token."""
+    raw = urlsafe_b64decode(token + "==")
+    return raw[:ID_BYTES], raw[ID_BYTES:]
+
+
+def handle(id: bytes) -> str:
+    """Return the public form of a record id: 22 characters, no help in guessing the token."""
+    return urlsafe_b64encode(id).rstrip(b"=").decode("ascii")

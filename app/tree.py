@@ -1,0 +1,38 @@
+"""The tree of routes as text, for `main.py routes`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from app.policy import SessionPolicy
+from app.routing import Endpoint
+
+
+def format_routes(endpoints: Iterable[Endpoint]) -> str:
+    """Return a table: methods, path, handler, name, and the session flags in force."""
+    rows = [("METHODS", "PATH", "HANDLER", "NAME", "SESSIONS")]
+    for endpoint in endpoints:
+        route = endpoint.route
+        rows.append(
+            (
+                ",".join(endpoint.methods) or "none",
+                endpoint.path,
+                f"{route.handler.__module__}.{route.handler.__qualname__}",
+                route.name or "-",
+                _flags(endpoint.policy),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _flags(policy: SessionPolicy) -> str:
+    if policy.manager is None:
+        return f"off (sessions=False on {policy.decided_by})" if policy.decided_by else "off"
+    flags = [name for name in ("read_only", "required") if getattr(policy, name)]
+    return ", ".join(
+        [f"on (cookie {policy.manager.cookie.name}, by group {policy.decided_by})", *flags]
+    )

@@ -1,0 +1,39 @@
+"""The one file a deployment edits: routes, store, cookie, time-outs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tornado.options import OptionParser
+
+from app import Config, Cookie, Group, Route, SessionManager
+from handlers.health import Health, Ready
+from handlers.sessions import DeleteSession, GetName, SetName
+from stores import open_store
+
+ROUTES = Group(
+    "/",
+    Route("healthz", Health),
+    Route("readyz", Ready),
+    Group(
+        "sessions",
+        Route("get", GetName, name="get-name"),
+        Route("set/<name>", SetName, name="set-name"),
+        Route("del", DeleteSession, name="delete-session"),
+        sessions=True,
+    ),
+)
+
+
+def configure(options: OptionParser) -> Config:
+    """Return what to serve; *options* are those of the command line."""
+    return Config(
+        routes=ROUTES,
+        sessions=SessionManager(
+            open_store(options.store),  # or MemoryStore(), MongoStore("mongodb://...")
+            cookie=Cookie(name="session"),
+            idle_timeout=timedelta(days=1),
+            lifetime=timedelta(days=14),
+        ),
+        settings={"debug": options.debug},  # Tornado's own application settings pass through
+    )

@@ -1,0 +1,151 @@
+"""Sessions in the memory of this process: the default, gone when the process ends."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import assert_never
+
+from stores.contract import (
+    Change,
+    ConfigurationError,
+    Create,
+    Delete,
+    Outcome,
+    Record,
+    Store,
+    Update,
+)
+
+log = logging.getLogger(__name__)
+
+
+class MemoryStore(Store):
+    """Keeps at most *max_sessions* records; when full, the least recently used one goes.
+
+    An eviction signs somebody out before the time, so it is told in the log (the first one, then
+    every thousandth).
+    """
+
+    timeout = None
+    shared = False
+
+    def __init__(self, max_sessions: int = 100_000) -> None:
+        if max_sessions < 1:
+            raise ConfigurationError(f"max_sessions is {max_sessions}: give at least 1")
+        self.max_sessions = max_sessions
+        self._records: OrderedDict[bytes, Record] = OrderedDict()
+        # Ids by the minute in which they expire, so that a sweep looks at dead records only.
+        self._by_minute: dict[int, set[bytes]] = {}
+        self._evicted = 0
+
+    @property
+    def name(self) -> str:
+        return "memory:"
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def ping(self) -> None:
+        pass
+
+    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
+        found = {}
+        for id in ids:
+            record = self._records.get(id)
+            if record is not None:
+                self._records.move_to_end(id)
+                found[id] = record
+        return found
+
+    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        return [self._apply(change) for change in changes]
+
+    async def sweep(self, now: float, limit: int) -> int:
+        removed = 0
+        for minute in sorted(m for m in self._by_minute if (m + 1) * 60 <= now):
+            ids = self._by_minute[minute]
+            while ids:
+                if removed == limit:
+                    return removed
+                self._remove(next(iter(ids)))
+                removed += 1
+        return removed
+
+    def _apply(self, change: Change) -> Outcome:
+        match change:
+            case Update():
+                return self._update(change)
+            case Create(record):
+                if record.id in self._records:
+                    return Outcome.EXISTS
+                self._records[record.id] = record
+                self._note_expiry(record)
+                self._make_room()
+                return Outcome.DONE
+            case Delete(id):
+                if id in self._records:
+                    self._remove(id)
+                return Outcome.DONE
+            case _:
+                assert_never(change)
+
+    def _update(self, change: Update) -> Outcome:
+        record = self._records.get(change.id)
+        if record is None:
+            return Outcome.MISSING
+        rotation = change.rotation
+        if rotation is not None:
+            if rotation.expected_hash != record.secret_hash:
+                return Outcome.CONFLICT
+            record = record._replace(
+                secret_hash=rotation.secret_hash,
+                former_hash=rotation.expected_hash,
+                rotated=rotation.rotated,
+                user=rotation.user,
+                persistent=rotation.persistent,
+            )
+        if change.set or change.unset:
+            data = {**record.data, **change.set}
+            for key in change.unset:
+                data.pop(key, None)
+            record = record._replace(data=data)
+        if change.expires is not None and change.expires > record.expires:
+            self._forget_expiry(record)
+            record = record._replace(expires=change.expires)
+            self._note_expiry(record)
+        self._records[change.id] = record
+        self._records.move_to_end(change.id)
+        return Outcome.DONE
+
+    def _remove(self, id: bytes) -> None:
+        self._forget_expiry(self._records.pop(id))
+
+    def _note_expiry(self, record: Record) -> None:
+        self._by_minute.setdefault(int(record.expires // 60), set()).add(record.id)
+
+    def _forget_expiry(self, record: Record) -> None:
+        minute = int(record.expires // 60)
+        ids = self._by_minute[minute]
+        ids.remove(record.id)
+        if not ids:
+            del self._by_minute[minute]
+
+    def _make_room(self) -> None:
+        while len(self._records) > self.max_sessions:
+            self._remove(next(iter(self._records)))
+            if self._evicted % 1000 == 0:
+                log.warning(
+                    "the memory store is full (%d sessions): the least recently used go; "
+                    "%d gone before this one",
+                    self.max_sessions,
+                    self._evicted,
+                )
+            self._evicted += 1

@@ -1,0 +1,36 @@
+"""From a URL to the store it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stores.contract import ConfigurationError, Store
+from stores.memory import MemoryStore
+from stores.mongo import MongoStore
+
+_STORES: dict[str, Callable[[str], Store]] = {
+    "memory": lambda url: _memory(url),
+    "mongodb": MongoStore,
+    "mongodb+srv": MongoStore,
+}
+
+
+def open_store(url: str) -> Store:
+    """Return the store that *url* names; nothing is connected yet.
+
+    Known are `memory:` and `mongodb://` (`mongodb+srv://`). Raises `ConfigurationError` for any
+    other, for a malformed URL, and when the store's driver is not installed.
+    """
+    scheme, colon, _ = url.partition(":")
+    make = _STORES.get(scheme.lower()) if colon else None
+    if make is None:
+        known = ", ".join(f"{name}:" if name == "memory" else f"{name}://" for name in _STORES)
+        # Not quoted: what stands before the colon may be half of a password.
+        raise ConfigurationError(f"the store's URL must begin with one of {known}")
+    return make(url)
+
+
+def _memory(url: str) -> Store:
+    if url.lower() not in ("memory:", "memory://"):
+        raise ConfigurationError("the memory store takes no host or path: write memory:")
+    return MemoryStore()
