@@ -128,7 +128,7 @@ class SessionManager:
 
     async def commit(self, session: Session) -> None:
         """Have the store acknowledge the session's changes; put what the client needs to be told
-        into `session.set_cookie`.
+        into `session._set_cookie`.
 
         Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`, and `TypeError` or
         `ValueError` for a nested value that cannot be kept. Nothing is written then.
@@ -146,7 +146,7 @@ class SessionManager:
             await self._update(session, changed, removed)
             return
         ending = session._saved if session._destroyed else None
-        told = session._destroyed and (session._cookie_presented or session.set_cookie is not None)
+        told = session._destroyed and (session._cookie_presented or session._set_cookie is not None)
         if changed or session._user is not None:
             await self._create(session, changed)
         elif session._destroyed:
@@ -155,22 +155,37 @@ class SessionManager:
             try:
                 await self._gateway.write(Delete(ending.id))
             except SessionUnavailable:
-                session.set_cookie = None  # the client stays where it was
+                session._set_cookie = None  # the client stays where it was
                 raise
         if told and not session.live:
-            session.set_cookie = self.cookie.render_removal(over_tls=session._over_tls)
+            session._set_cookie = self.cookie.render_removal(over_tls=session._over_tls)
 
     async def refresh(self, session: Session) -> bool:
-        """Read the session's record again; return whether it lives. Raises `SessionUnavailable`."""
-        if not session.live:
-            return False
-        assert session._saved is not None
-        record = await self._gateway.load(session._saved.id)
+        """Go on from what the store has; return whether there is anything.
+
+        Raises `SessionUnavailable`.
+        """
+        record = await self._read_again(session)
+        if record is not None:
+            session._begin(record)
+        return record is not None
+
+    async def still_lives(self, session: Session) -> bool:
+        """Return whether the session's record lives, leaving its changes as they are.
+
+        Raises `SessionUnavailable`.
+        """
+        return await self._read_again(session) is not None
+
+    async def _read_again(self, session: Session) -> Record | None:
+        saved = session._saved
+        if saved is None or session._destroyed:
+            return None
+        record = await self._gateway.load(saved.id)
         if record is None or not self._lives(record, self.clock()):
             self._drop(session)
-            return False
-        session._begin(record)
-        return True
+            return None
+        return record
 
     # Reading
 
@@ -316,7 +331,7 @@ class SessionManager:
     def _tell(self, session: Session, record: Record, secret: bytes, now: float) -> None:
         """Prepare the cookie; its age is what is left of the life-time, so a touch needs none."""
         left = record.created + self._lifetime - now
-        session.set_cookie = self.cookie.render(
+        session._set_cookie = self.cookie.render(
             token.encode(record.id, secret),
             max_age=max(int(left), 0) if record.persistent else None,
             over_tls=session._over_tls,
@@ -326,7 +341,7 @@ class SessionManager:
         """Let a session that was destroyed meanwhile stay so: no record, no cookie."""
         session._begin(None)
         session._gone = True
-        session.set_cookie = None
+        session._set_cookie = None
 
     # Removing what is dead
 

@@ -10,13 +10,16 @@ commits first, too.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
+from tornado.websocket import WebSocketHandler
 
-from app.errors import SessionConflict, SessionError, SessionsOff, SessionUnavailable
+from app.errors import SessionConflict, SessionsOff, SessionUnavailable
 from app.policy import SessionPolicy
 from app.session import Session
 
@@ -39,6 +42,9 @@ class SessionMixin(_Handler):
 
     session_policy: SessionPolicy | None = None
     """The flags of the route's group; set on the class that a route runs."""
+
+    session_check: float = 30.0
+    """Seconds between two looks, while a WebSocket is open, at whether its session still lives."""
 
     _session: Session | None = None
     _session_prepared = False
@@ -93,6 +99,14 @@ class SessionMixin(_Handler):
             f"set sessions=True on group {policy.group}"
         )
 
+    def on_session_end(self) -> None:
+        """Called on an open WebSocket whose session was destroyed or has expired: close it.
+
+        It is called within `session_check` seconds of the end.
+        """
+        if isinstance(self, WebSocketHandler):
+            self.close(1008, "session ended")  # RFC 6455: policy violation
+
     # The response's way out
 
     def write(self, chunk: str | bytes | dict[str, Any]) -> None:
@@ -137,10 +151,10 @@ class SessionMixin(_Handler):
         """Add what the session has to say; late, because an error page clears all headers."""
         self._session_head_sent = True
         session = self._session
-        if session is not None and session.set_cookie is not None:
-            self.add_header("Set-Cookie", session.set_cookie)
+        if session is not None and session._set_cookie is not None:
+            self.add_header("Set-Cookie", session._set_cookie)
             self.set_header("Cache-Control", "no-store")
-            session.set_cookie = None
+            session._set_cookie = None
         if self._session_touched:
             self.add_header("Vary", "Cookie")
         if self._session_retry:
@@ -186,31 +200,54 @@ class SessionMixin(_Handler):
         await self._run(verb, *args, **kwargs)
         try:
             await self._save(self.get_status())
-        except SessionError as error:
+        except Exception as error:
             if not self._session_head_sent:
                 raise
             # The client must not take what it has for the whole response.
-            log.error("%s: response cut off: %s", self.request.path, error)
+            log.error(
+                "%s: response cut off, for the session was not saved: %s", self.request.path, error
+            )
             self.detach().close()
             return
         if self._session_finishing:
             super().finish()
 
     async def _run_handshake(self, get: Method, *args: Any, **kwargs: Any) -> None:
-        """Run a WebSocket's `get`, whose response cannot wait: commit beforehand."""
+        """Run a WebSocket's `get`, whose response cannot wait: commit beforehand.
+
+        `get` returns when the connection is closed.
+        """
         await self._save(101, streaming=True)
-        await _call(get, self, *args, **kwargs)
+        watch = asyncio.ensure_future(self._watch_session())
+        try:
+            await _call(get, self, *args, **kwargs)
+        finally:
+            watch.cancel()
+
+    async def _watch_session(self) -> None:
+        while self._session is not None and self._session.live:
+            await asyncio.sleep(self.session_check)
+            try:
+                if not await self._session._manager.still_lives(self._session):
+                    self.on_session_end()
+            except SessionUnavailable as error:  # an outage ends nobody's session
+                log.warning(
+                    "%s: whether a session lives is not known: %s", self.request.path, error.what
+                )
 
     async def _run(self, method: Method, *args: Any, **kwargs: Any) -> None:
         """Call *method* while the response waits; if it fails, save as its status says."""
         self._session_running = True
         try:
-            await _call(method, self, *args, **kwargs)
-            if self._session_flush is not None:
-                await self._session_flush
+            try:
+                await _call(method, self, *args, **kwargs)
+            finally:
+                if self._session_flush is not None:
+                    with contextlib.suppress(StreamClosedError):  # as if it were not awaited
+                        await self._session_flush
         except SessionUnavailable:
             raise
-        except Finish:
+        except (Finish, StreamClosedError):  # a client that went away changes nothing
             await self._save(self.get_status())
             raise
         except HTTPError as error:

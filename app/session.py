@@ -59,9 +59,9 @@ class Session(MutableMapping[str, "JSON"]):
         "_presented_at",
         "_rotating",
         "_saved",
+        "_set_cookie",
         "_stage",
         "_user",
-        "set_cookie",
     )
 
     def __init__(
@@ -80,8 +80,7 @@ class Session(MutableMapping[str, "JSON"]):
         self._cookie_presented = cookie_presented
         self._over_tls = over_tls
         self._gone = False  # destroyed by another request while this one had it
-        self.set_cookie: str | None = None
-        """`Set-Cookie` value that waits for the head of the response."""
+        self._set_cookie: str | None = None  # value that waits for the head of the response
         self._begin(record)
 
     def _begin(self, record: Record | None) -> None:
@@ -292,7 +291,9 @@ class Session(MutableMapping[str, "JSON"]):
 
     def _acknowledge(self, record: Record) -> None:
         """Go on from *record*, which the store has; nested values stay those handed out."""
-        handed_out = {k: v for k, v in self._local.items() if type(v) is list or type(v) is dict}
+        handed_out: dict[str, JSON] = {
+            k: v for k, v in self._local.items() if type(v) is list or type(v) is dict
+        }
         self._begin(record)
         self._local = handed_out
 
