@@ -21,6 +21,12 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: .venv/dev
+	$(BIN)/python -m benchmarks
+
+bench-quick: .venv/dev
+	$(BIN)/python -m benchmarks --quick
+
 # The stamps tell what is installed: run what serving needs, dev what testing needs besides.
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

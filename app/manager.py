@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from hmac import compare_digest
 
@@ -23,6 +23,7 @@ from app.errors import (
 )
 from app.gateway import Gateway
 from app.session import Session, Stage
+from app.sweeper import Sweeper
 from stores.contract import JSON, Create, Delete, Outcome, Record, Rotation, Store, Update
 
 log = logging.getLogger(__name__)
@@ -32,12 +33,6 @@ GRACE = 30.0
 
 TAKE_BACK_ATTEMPTS = 60
 """Tries, a second apart, at undoing a rotation that the store may or may not have made."""
-
-SWEEP_INTERVAL = 60.0
-"""Seconds between two rounds of removing dead records, for stores that do not do it themselves."""
-
-SWEEP_STEP = 500
-"""Records removed before other work gets its turn."""
 
 
 class SessionManager:
@@ -78,7 +73,7 @@ class SessionManager:
         self._idle = idle_timeout.total_seconds()
         self._lifetime = lifetime.total_seconds()
         self._gateway = Gateway(store)
-        self._sweeping: asyncio.TimerHandle | None = None
+        self._sweeper = Sweeper(self._gateway, clock)
         self._background: set[asyncio.Task[None]] = set()
 
     # Its own life. The first session opens the store; a service does so beforehand.
@@ -89,9 +84,7 @@ class SessionManager:
 
     async def close(self) -> None:
         """Close the store and end what runs in the background."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            self._sweeping = None
+        self._sweeper.stop()
         for task in self._background:
             task.cancel()
         await self._gateway.close()
@@ -210,8 +203,7 @@ class SessionManager:
                 and compare_digest(secret_hash, record.former_hash)
             ):
                 superseded = superseded or now - record.rotated < GRACE
-        if not self._sweeping:
-            self._sweep_later()
+        self._sweeper.start()
         if len(opened) == 1:
             return opened[0], False
         return None, superseded and not opened
@@ -237,12 +229,10 @@ class SessionManager:
             )
         elif not changed and not removed and expires is None:
             return
-        record = saved
-        if changed or removed:
-            record = record._replace(data=self._merge(session, changed, removed))
-        if expires is not None:
-            record = record._replace(expires=expires)
         update = Update(saved.id, changed, removed, expires, rotation)
+        record = update.applied_to(saved)
+        if changed:
+            self._check_size(record)
         try:
             outcome = await self._gateway.write(update)
         except SessionUnavailable:
@@ -255,13 +245,6 @@ class SessionManager:
             self._drop(session)
             return
         if rotation is not None:
-            record = record._replace(
-                secret_hash=rotation.secret_hash,
-                former_hash=rotation.expected_hash,
-                rotated=rotation.rotated,
-                user=rotation.user,
-                persistent=rotation.persistent,
-            )
             self._tell(session, record, secret, rotation.rotated)
         session._acknowledge(record)
 
@@ -273,15 +256,15 @@ class SessionManager:
             secret_hash=token.hash_secret(secret),
             created=now,
             expires=now + min(self._idle, self._lifetime),
-            data=self._merge(session, changed, []),
+            data=changed,
             user=session._user,
             persistent=session.persistent,
         )
+        self._check_size(record)
         if await self._gateway.write(Create(record)) is not Outcome.DONE:
             # 128 random bits: it is the generator or the store that is broken.
             raise SessionUnavailable(f"store {self.store.name}: has a new session's id already")
-        if not self._sweeping:
-            self._sweep_later()
+        self._sweeper.start()
         self._tell(session, record, secret, now)
         session._acknowledge(record)
 
@@ -311,17 +294,10 @@ class SessionManager:
                 await asyncio.sleep(1)
         log.warning("store %s: a session may have lost its token", self.store.name)
 
-    def _merge(
-        self, session: Session, changed: Mapping[str, JSON], removed: list[str]
-    ) -> dict[str, JSON]:
-        data = {**session._base, **changed}
-        for key in removed:
-            del data[key]
-        if changed:
-            size = len(values.encode(data).encode())
-            if size > self.max_bytes:
-                raise SessionTooLarge(size, self.max_bytes)
-        return data
+    def _check_size(self, record: Record) -> None:
+        size = len(values.encode(record.data).encode())
+        if size > self.max_bytes:
+            raise SessionTooLarge(size, self.max_bytes)
 
     def _extension(self, session: Session, saved: Record) -> float | None:
         """Return until when the record is to live, or `None` while a touch is not due."""
@@ -343,25 +319,9 @@ class SessionManager:
         session._gone = True
         session._set_cookie = None
 
-    # Removing what is dead
-
-    def _sweep_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._sweeping = loop.call_later(SWEEP_INTERVAL, self._start_sweep)
-
-    def _start_sweep(self) -> None:
-        self._run(self._sweep())
+    # In the background
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-    async def _sweep(self) -> None:
-        try:
-            while await self._gateway.sweep(self.clock(), SWEEP_STEP) == SWEEP_STEP:
-                await asyncio.sleep(0)
-        except SessionUnavailable as error:
-            log.warning("expired sessions were not removed: %s", error.what)
-        finally:
-            self._sweep_later()

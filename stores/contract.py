@@ -95,6 +95,26 @@ class Update(NamedTuple):
     """Extend the life to this Unix time in seconds; never shortens it."""
     rotation: Rotation | None = None
 
+    def applied_to(self, record: Record) -> Record:
+        """Return *record* as it is after this update; whether a rotation may is not asked here."""
+        data, expires = record.data, record.expires
+        if self.set or self.unset:
+            data = {**data, **self.set}
+            for key in self.unset:
+                data.pop(key, None)
+        if self.expires is not None and self.expires > expires:
+            expires = self.expires
+        record = record._replace(data=data, expires=expires)
+        if self.rotation is None:
+            return record
+        return record._replace(
+            secret_hash=self.rotation.secret_hash,
+            former_hash=self.rotation.expected_hash,
+            rotated=self.rotation.rotated,
+            user=self.rotation.user,
+            persistent=self.rotation.persistent,
+        )
+
     def __repr__(self) -> str:
         return f"<Update {self.id.hex()}>"
 

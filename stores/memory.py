@@ -102,26 +102,13 @@ class MemoryStore(Store):
         if record is None:
             return Outcome.MISSING
         rotation = change.rotation
-        if rotation is not None:
-            if rotation.expected_hash != record.secret_hash:
-                return Outcome.CONFLICT
-            record = record._replace(
-                secret_hash=rotation.secret_hash,
-                former_hash=rotation.expected_hash,
-                rotated=rotation.rotated,
-                user=rotation.user,
-                persistent=rotation.persistent,
-            )
-        if change.set or change.unset:
-            data = {**record.data, **change.set}
-            for key in change.unset:
-                data.pop(key, None)
-            record = record._replace(data=data)
-        if change.expires is not None and change.expires > record.expires:
+        if rotation is not None and rotation.expected_hash != record.secret_hash:
+            return Outcome.CONFLICT
+        changed = change.applied_to(record)
+        if changed.expires != record.expires:
             self._forget_expiry(record)
-            record = record._replace(expires=change.expires)
-            self._note_expiry(record)
-        self._records[change.id] = record
+            self._note_expiry(changed)
+        self._records[change.id] = changed
         self._records.move_to_end(change.id)
         return Outcome.DONE
 

@@ -1,10 +1,5 @@
 """Sessions in MongoDB, through motor or PyMongo's own asynchronous client.
 
-One document a session, in native BSON types::
-
-    {_id: BinData, secret: BinData, created: Date, expires: Date, user: "ada", persistent: true,
-     former: BinData, rotated: Date, data: {name: "ada", cart: [{sku: "x", price: 9.5}]}}
-
 Writes are acknowledged by a majority, reads go to the primary, and a TTL index on `expires` lets
 the server remove what is dead. A plain update is `updateOne` without upsert; a rotation has the
 expected secret in its filter.
@@ -13,24 +8,20 @@ expected secret in its filter.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from stores.contract import (
-    JSON,
     Change,
     ConfigurationError,
-    Create,
-    Delete,
     Outcome,
     Record,
     Store,
     StoreUnavailable,
     Update,
 )
+from stores.mongo_documents import operation, record
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorClient
@@ -121,14 +112,14 @@ class MongoStore(Store):
         with self._deadline():
             cursor = self._opened().find({"_id": {"$in": list(ids)}})
             documents = await cursor.to_list(None)
-        return {document["_id"]: _record(document) for document in documents}
+        return {document["_id"]: record(document) for document in documents}
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         from pymongo.errors import BulkWriteError
 
         collection = self._opened()
         outcomes = [Outcome.DONE] * len(changes)
-        operations = [_operation(change) for change in changes]
+        operations = [operation(change) for change in changes]
         with self._deadline():
             try:
                 # Unordered: a taken id must not stop the others.
@@ -227,110 +218,3 @@ def _check_url(url: str) -> str | None:
     except (PyMongoError, ValueError) as error:
         reason = type(error).__name__
     raise ConfigurationError(f"the store's URL is not a MongoDB URL: {reason}")
-
-
-def _operation(change: Change) -> Any:
-    from pymongo import DeleteOne, InsertOne, UpdateOne
-
-    if isinstance(change, Update):
-        where: dict[str, Any] = {"_id": change.id}
-        fields: dict[str, Any] = {
-            f"data.{_escape(key)}": _to_bson(value) for key, value in change.set.items()
-        }
-        operators: dict[str, Any] = {}
-        if change.rotation is not None:
-            rotation = change.rotation
-            where["secret"] = rotation.expected_hash
-            fields["secret"] = rotation.secret_hash
-            fields["former"] = rotation.expected_hash
-            fields["rotated"] = _date(rotation.rotated)
-            fields["user"] = rotation.user
-            fields["persistent"] = rotation.persistent
-        if fields:
-            operators["$set"] = fields
-        if change.unset:
-            operators["$unset"] = {f"data.{_escape(key)}": "" for key in change.unset}
-        if change.expires is not None:
-            operators["$max"] = {"expires": _date(change.expires)}
-        return UpdateOne(where, operators)
-    if isinstance(change, Create):
-        return InsertOne(_document(change.record))
-    assert isinstance(change, Delete)
-    return DeleteOne({"_id": change.id})
-
-
-def _document(record: Record) -> dict[str, Any]:
-    return {
-        "_id": record.id,
-        "secret": record.secret_hash,
-        "former": record.former_hash,
-        "rotated": None if record.rotated is None else _date(record.rotated),
-        "created": _date(record.created),
-        "expires": _date(record.expires),
-        "user": record.user,
-        "persistent": record.persistent,
-        "data": _to_bson(dict(record.data)),
-    }
-
-
-def _record(document: Mapping[str, Any]) -> Record:
-    rotated = document.get("rotated")
-    return Record(
-        id=document["_id"],
-        secret_hash=document["secret"],
-        created=_time(document["created"]),
-        expires=_time(document["expires"]),
-        data={_unescape(k): _from_bson(v) for k, v in document["data"].items()},
-        user=document.get("user"),
-        persistent=document["persistent"],
-        former_hash=document.get("former"),
-        rotated=None if rotated is None else _time(rotated),
-    )
-
-
-def _date(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _time(date: datetime) -> float:
-    return date.replace(tzinfo=UTC).timestamp()
-
-
-# Keys. MongoDB reads a dot in an update as a path, a leading dollar sign as an operator or (nested)
-# a reference, and BSON ends a key at NUL; so these, the empty key and the escape sign itself are
-# percent-encoded. An ordinary key stands as it is.
-_SPECIAL = re.compile(r"[%.$\x00]")
-_ESCAPED = re.compile(r"%([0-9A-F]{2})")
-_EMPTY = "%"
-
-
-def _escape(key: str) -> str:
-    if not key:
-        return _EMPTY
-    return _SPECIAL.sub(lambda match: f"%{ord(match[0]):02X}", key)
-
-
-def _unescape(key: str) -> str:
-    if "%" not in key:
-        return key
-    if key == _EMPTY:
-        return ""
-    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), key)
-
-
-def _to_bson(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_escape(key): _to_bson(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_to_bson(item) for item in value]
-    return value
-
-
-def _from_bson(value: Any) -> JSON:
-    if isinstance(value, dict):
-        return {_unescape(key): _from_bson(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_from_bson(item) for item in value]
-    if type(value) is not int and isinstance(value, int) and not isinstance(value, bool):
-        return int(value)  # bson.Int64, a subclass: what comes back must be what was put in
-    return cast(JSON, value)

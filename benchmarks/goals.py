@@ -1,0 +1,39 @@
+"""What is measured, against what, and how fast it is to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Work:
+    """One line of the table: a kind of application, its store, and a path of it."""
+
+    title: str
+    kind: str
+    store: str
+    path: str
+    goal: float | None = None
+    """Least ratio to bare Tornado's constant; `None` for a baseline."""
+
+
+WORKS = (
+    Work("bare Tornado, a constant", "bare", "memory", "/constant"),
+    Work("no sessions in the group", "sessions", "memory", "/constant", 0.97),
+    Work("read, memory", "sessions", "memory", "/read", 0.90),
+    Work("write, memory", "sessions", "memory", "/write", 0.80),
+    Work("read, MongoDB by hand (motor)", "hand-motor", "mongodb", "/read"),
+    Work("read, MongoDB by hand (PyMongo)", "hand-pymongo", "mongodb", "/read"),
+    Work("read, MongoDB (motor)", "sessions", "mongodb", "/read", 0.78),
+    Work("write, MongoDB by hand (motor)", "hand-motor", "mongodb", "/write"),
+    Work("write, MongoDB by hand (PyMongo)", "hand-pymongo", "mongodb", "/write"),
+    Work("write, MongoDB (motor)", "sessions", "mongodb", "/write", 0.60),
+    Work("read, Redis by hand", "hand-redis", "valkey", "/read"),
+    Work("read, Redis", "sessions", "valkey", "/read", 0.82),
+    Work("write, Redis by hand", "hand-redis", "valkey", "/write"),
+    Work("write, Redis", "sessions", "valkey", "/write", 0.75),
+    Work("read, PostgreSQL by hand", "hand-sql", "postgresql", "/read"),
+    Work("read, PostgreSQL", "sessions", "postgresql", "/read", 0.70),
+    Work("write, PostgreSQL by hand", "hand-sql", "postgresql", "/write"),
+    Work("write, PostgreSQL", "sessions", "postgresql", "/write", 0.50),
+)

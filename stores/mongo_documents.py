@@ -1,0 +1,125 @@
+"""Records as MongoDB documents, and changes as its operations.
+
+One document a session, in native BSON types::
+
+    {_id: BinData, secret: BinData, created: Date, expires: Date, user: "ada", persistent: true,
+     former: BinData, rotated: Date, data: {name: "ada", cart: [{sku: "x", price: 9.5}]}}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from stores.contract import JSON, Change, Create, Delete, Record, Update
+
+
+def operation(change: Change) -> Any:
+    """Return PyMongo's bulk-write operation for *change*."""
+    from pymongo import DeleteOne, InsertOne, UpdateOne
+
+    if isinstance(change, Update):
+        where: dict[str, Any] = {"_id": change.id}
+        fields: dict[str, Any] = {
+            f"data.{_escape(key)}": _to_bson(value) for key, value in change.set.items()
+        }
+        operators: dict[str, Any] = {}
+        if change.rotation is not None:
+            rotation = change.rotation
+            where["secret"] = rotation.expected_hash
+            fields["secret"] = rotation.secret_hash
+            fields["former"] = rotation.expected_hash
+            fields["rotated"] = _date(rotation.rotated)
+            fields["user"] = rotation.user
+            fields["persistent"] = rotation.persistent
+        if fields:
+            operators["$set"] = fields
+        if change.unset:
+            operators["$unset"] = {f"data.{_escape(key)}": "" for key in change.unset}
+        if change.expires is not None:
+            operators["$max"] = {"expires": _date(change.expires)}
+        return UpdateOne(where, operators)
+    if isinstance(change, Create):
+        return InsertOne(_document(change.record))
+    assert isinstance(change, Delete)
+    return DeleteOne({"_id": change.id})
+
+
+def _document(record: Record) -> dict[str, Any]:
+    return {
+        "_id": record.id,
+        "secret": record.secret_hash,
+        "former": record.former_hash,
+        "rotated": None if record.rotated is None else _date(record.rotated),
+        "created": _date(record.created),
+        "expires": _date(record.expires),
+        "user": record.user,
+        "persistent": record.persistent,
+        "data": _to_bson(dict(record.data)),
+    }
+
+
+def record(document: Mapping[str, Any]) -> Record:
+    """Return the record that *document* keeps."""
+    rotated = document.get("rotated")
+    return Record(
+        id=document["_id"],
+        secret_hash=document["secret"],
+        created=_time(document["created"]),
+        expires=_time(document["expires"]),
+        data={_unescape(k): _from_bson(v) for k, v in document["data"].items()},
+        user=document.get("user"),
+        persistent=document["persistent"],
+        former_hash=document.get("former"),
+        rotated=None if rotated is None else _time(rotated),
+    )
+
+
+def _date(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _time(date: datetime) -> float:
+    return date.replace(tzinfo=UTC).timestamp()
+
+
+# Keys. MongoDB reads a dot in an update as a path, a leading dollar sign as an operator or (nested)
+# a reference, and BSON ends a key at NUL; so these, the empty key and the escape sign itself are
+# percent-encoded. An ordinary key stands as it is.
+_SPECIAL = re.compile(r"[%.$\x00]")
+_ESCAPED = re.compile(r"%([0-9A-F]{2})")
+_EMPTY = "%"
+
+
+def _escape(key: str) -> str:
+    if not key:
+        return _EMPTY
+    return _SPECIAL.sub(lambda match: f"%{ord(match[0]):02X}", key)
+
+
+def _unescape(key: str) -> str:
+    if "%" not in key:
+        return key
+    if key == _EMPTY:
+        return ""
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), key)
+
+
+def _to_bson(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_escape(key): _to_bson(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_to_bson(item) for item in value]
+    return value
+
+
+def _from_bson(value: Any) -> JSON:
+    if isinstance(value, dict):
+        return {_unescape(key): _from_bson(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_from_bson(item) for item in value]
+    if type(value) is not int and isinstance(value, int) and not isinstance(value, bool):
+        return int(value)  # bson.Int64, a subclass: what comes back must be what was put in
+    return cast(JSON, value)
