@@ -32,7 +32,7 @@ def bind(
         if policy.manager is not None:
             members["prepare"] = _prepare(handler.prepare)
             members |= _verbs(handler)
-    elif policy.required:
+    elif policy.required and policy.manager is not None:
         # A handler that knows nothing of sessions is guarded all the same.
         bases = (SessionMixin, handler)
         members["session_policy"] = policy
@@ -79,8 +79,10 @@ def _verbs(handler: type[RequestHandler]) -> dict[str, Method]:
 
 def _verb(original: Method) -> Method:
     @functools.wraps(original)
-    async def verb(self: SessionMixin, *args: Any, **kwargs: Any) -> None:
-        await self._run_verb(original, *args, **kwargs)
+    def verb(self: SessionMixin, *args: Any, **kwargs: Any) -> Any:
+        if self._session_running:  # one verb calls another
+            return original(self, *args, **kwargs)
+        return self._run_verb(original, *args, **kwargs)
 
     return verb
 

@@ -26,8 +26,10 @@ class Gateway:
     Whatever goes wrong in the store, and taking longer than its `timeout`, is `SessionUnavailable`.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, opened: Callable[[], None] = lambda: None) -> None:
         self.store = store
+        self._tell_opened = opened
+        self._direct = store.timeout is None  # it never waits, so there is nothing to gather
         self._opened = False
         self._opening: asyncio.Task[None] | None = None
         self._loads = _Gatherer(self._send_loads, store.timeout)
@@ -37,12 +39,16 @@ class Gateway:
         """Return the record of *id*, read after this call began."""
         if not self._opened:
             await self.open()
+        if self._direct:
+            return (await self._guard(self.store.load((id,)))).get(id)
         return await self._loads.ask(id)
 
     async def write(self, change: Change) -> Outcome:
         """Apply *change*; when this returns, the store has acknowledged it."""
         if not self._opened:
             await self.open()
+        if self._direct:
+            return (await self._guard(self.store.write((change,))))[0]
         return await self._writes.ask(change)
 
     async def sweep(self, now: float, limit: int) -> int:
@@ -74,6 +80,7 @@ class Gateway:
         try:
             await self._guard(self.store.open())
             self._opened = True
+            self._tell_opened()
         finally:
             self._opening = None
 

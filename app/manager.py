@@ -72,7 +72,7 @@ class SessionManager:
         self.clock = clock
         self._idle = idle_timeout.total_seconds()
         self._lifetime = lifetime.total_seconds()
-        self._gateway = Gateway(store)
+        self._gateway = Gateway(store, opened=lambda: self._sweeper.start())
         self._sweeper = Sweeper(self._gateway, clock)
         self._background: set[asyncio.Task[None]] = set()
 
@@ -115,6 +115,7 @@ class SessionManager:
             record,
             stage=stage,
             presented_at=now,
+            touch_due=record is not None and self._extension(record, now) is not None,
             cookie_presented=presented,
             over_tls=over_tls,
         )
@@ -203,7 +204,6 @@ class SessionManager:
                 and compare_digest(secret_hash, record.former_hash)
             ):
                 superseded = superseded or now - record.rotated < GRACE
-        self._sweeper.start()
         if len(opened) == 1:
             return opened[0], False
         return None, superseded and not opened
@@ -216,7 +216,7 @@ class SessionManager:
     async def _update(self, session: Session, changed: dict[str, JSON], removed: list[str]) -> None:
         saved = session._saved
         assert saved is not None
-        expires = self._extension(session, saved)
+        expires = self._extension(saved, session._presented_at)
         rotation, secret = None, b""
         if session._rotating:
             secret = token.new_secret()
@@ -264,7 +264,6 @@ class SessionManager:
         if await self._gateway.write(Create(record)) is not Outcome.DONE:
             # 128 random bits: it is the generator or the store that is broken.
             raise SessionUnavailable(f"store {self.store.name}: has a new session's id already")
-        self._sweeper.start()
         self._tell(session, record, secret, now)
         session._acknowledge(record)
 
@@ -295,14 +294,19 @@ class SessionManager:
         log.warning("store %s: a session may have lost its token", self.store.name)
 
     def _check_size(self, record: Record) -> None:
+        if values.surely_fits(record.data, self.max_bytes):
+            return
         size = len(values.encode(record.data).encode())
         if size > self.max_bytes:
             raise SessionTooLarge(size, self.max_bytes)
 
-    def _extension(self, session: Session, saved: Record) -> float | None:
+    def _extension(self, record: Record, presented_at: float) -> float | None:
         """Return until when the record is to live, or `None` while a touch is not due."""
-        expires = min(session._presented_at + self._idle, saved.created + self._lifetime)
-        return expires if expires - saved.expires >= self._idle / 10 else None
+        expires = presented_at + self._idle
+        end = record.created + self._lifetime
+        if expires > end:
+            expires = end
+        return expires if expires - record.expires >= self._idle / 10 else None
 
     def _tell(self, session: Session, record: Record, secret: bytes, now: float) -> None:
         """Prepare the cookie; its age is what is left of the life-time, so a touch needs none."""

@@ -53,6 +53,7 @@ class SessionMixin(_Handler):
     _session_finishing = False  # finish() was called meanwhile
     _session_flush: asyncio.Future[None] | None = None
     _session_head_sent = False
+    _session_sending_error = False
     _session_retry = False
 
     @property
@@ -109,11 +110,6 @@ class SessionMixin(_Handler):
 
     # The response's way out
 
-    def write(self, chunk: str | bytes | dict[str, Any]) -> None:
-        if self._session_finishing and self._session_running:
-            raise RuntimeError("Cannot write() after finish()")
-        super().write(chunk)
-
     def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
         if self._session_running and not self._session_head_sent:
             self._session_flush = asyncio.ensure_future(self._commit_and_flush(self._session_flush))
@@ -126,18 +122,33 @@ class SessionMixin(_Handler):
         if not self._session_running:
             return super().finish(chunk)
         if self._session_finishing:
+            if self._session_sending_error:  # send_error() asks twice, to be sure
+                return _done()
             raise RuntimeError("finish() called twice")
         if chunk is not None:
             self.write(chunk)
         self._session_finishing = True
-        noted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        noted.set_result(None)
-        return noted
+        self.write = _refuse_write  # type: ignore[method-assign]  # as Tornado does after finish()
+        return _done()
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None))[1]
         self._session_retry = isinstance(error, (SessionConflict, SessionUnavailable))
+        if self._session_running and self._session_finishing:
+            self._session_finishing = False  # the error takes the place of the response that waits
+            del self.write
+        self._session_sending_error = True
         super().send_error(status_code, **kwargs)
+        self._session_sending_error = False
+
+    async def _last_flush(self) -> None:
+        flush, self._session_flush = self._session_flush, None
+        assert flush is not None
+        try:
+            with contextlib.suppress(StreamClosedError):  # nobody may have awaited it
+                await flush
+        finally:
+            del flush  # a failed one refers to this frame
 
     async def _commit_and_flush(self, before: asyncio.Future[None] | None) -> None:
         if before is not None:
@@ -174,11 +185,31 @@ class SessionMixin(_Handler):
                     await session._manager.commit(session)
                 except SessionUnavailable as error:
                     log.warning("a session's life was not extended: %s", error.what)
+        except Exception as error:
+            if self._session_head_sent:
+                self._cut_off(error)
+            raise
         finally:
             if streaming:
                 session.head_sent()
             else:
                 session.committed()
+
+    def _cut_off(self, error: Exception) -> None:
+        """Close the connection: the client must not take what it has for the whole response."""
+        log.error("%s: response cut off, for saving failed: %s", self.request.path, error)
+        self.detach().close()
+        self.application.log_request(self)
+        self.on_finish()
+
+    async def _save_after(self, error: Exception) -> None:
+        """Save as the status says that *error* leads to."""
+        if isinstance(error, SessionUnavailable):  # the store need not be asked again
+            return
+        if isinstance(error, (Finish, StreamClosedError)):  # a client that left changes nothing
+            await self._save(self.get_status())
+        else:
+            await self._save(error.status_code if isinstance(error, HTTPError) else 500)
 
     # How a request runs
 
@@ -194,21 +225,12 @@ class SessionMixin(_Handler):
             )
 
     async def _run_verb(self, verb: Method, *args: Any, **kwargs: Any) -> None:
-        if self._session_running:  # one verb calls another
-            await _call(verb, self, *args, **kwargs)
-            return
         await self._run(verb, *args, **kwargs)
-        try:
+        session = self._session
+        if session is not None and session.unchanged():
+            session.committed()
+        else:
             await self._save(self.get_status())
-        except Exception as error:
-            if not self._session_head_sent:
-                raise
-            # The client must not take what it has for the whole response.
-            log.error(
-                "%s: response cut off, for the session was not saved: %s", self.request.path, error
-            )
-            self.detach().close()
-            return
         if self._session_finishing:
             super().finish()
 
@@ -220,7 +242,7 @@ class SessionMixin(_Handler):
         await self._save(101, streaming=True)
         watch = asyncio.ensure_future(self._watch_session())
         try:
-            await _call(get, self, *args, **kwargs)
+            await get(self, *args, **kwargs)
         finally:
             watch.cancel()
 
@@ -236,31 +258,30 @@ class SessionMixin(_Handler):
                 )
 
     async def _run(self, method: Method, *args: Any, **kwargs: Any) -> None:
-        """Call *method* while the response waits; if it fails, save as its status says."""
+        """Call *method* while the response waits."""
         self._session_running = True
         try:
             try:
-                await _call(method, self, *args, **kwargs)
+                result = method(self, *args, **kwargs)
+                if result is not None:
+                    await result
             finally:
                 if self._session_flush is not None:
-                    with contextlib.suppress(StreamClosedError):  # as if it were not awaited
-                        await self._session_flush
-        except SessionUnavailable:
-            raise
-        except (Finish, StreamClosedError):  # a client that went away changes nothing
-            await self._save(self.get_status())
-            raise
-        except HTTPError as error:
-            await self._save(error.status_code)
-            raise
-        except Exception:
-            await self._save(500)
+                    await self._last_flush()
+        except Exception as error:
+            await self._save_after(error)
             raise
         finally:
             self._session_running = False
+            if self._session_finishing:
+                del self.write  # an error page may still have to be written
 
 
-async def _call(method: Method, *args: Any, **kwargs: Any) -> None:
-    result = method(*args, **kwargs)
-    if result is not None:
-        await result
+def _done() -> asyncio.Future[None]:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_result(None)
+    return future
+
+
+def _refuse_write(chunk: object) -> None:
+    raise RuntimeError("Cannot write() after finish()")

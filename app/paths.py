@@ -98,9 +98,14 @@ class PathTemplate(Matcher):
             return None
         return {"path_args": [], "path_kwargs": arguments}
 
-    def matches_path(self, path: str) -> bool:
-        """Tell whether the pattern takes *path*, conversion aside."""
-        return self._match(path) is not None
+    def covers(self, other: PathTemplate) -> bool:
+        """Tell whether this template takes every path that *other* takes."""
+        # Percent-encoded NUL stands for "any text": nobody writes it into a template.
+        sample = "".join(
+            piece if safe is None else ("%00/%00" if safe else "%00")
+            for piece, safe in other._pieces
+        )
+        return not self.converters and self._match(sample) is not None
 
     def reverse(self, *args: Any) -> str:
         """Return the path for these arguments, in the template's order."""

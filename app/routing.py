@@ -127,9 +127,9 @@ def _policy(
                 f"group {path}: sessions is {group.sessions!r}; "
                 "it is True, False, None or a SessionManager"
             )
-        elif sessions is None:
+        elif not isinstance(sessions, SessionManager):
             raise ConfigurationError(
-                f"group {path}: sessions=True, but the Config has no manager; "
+                f"group {path}: sessions=True, but Config.sessions is {sessions!r:.60}; "
                 "give it sessions=SessionManager(...)"
             )
         else:
@@ -142,11 +142,11 @@ def _policy(
             raise ConfigurationError(
                 f"group {path}: {name}=True, but sessions are off; set sessions=True on it"
             )
-    on = manager is not None
+    # Flags go on through a group without sessions, to one below that turns them on again.
     return SessionPolicy(
         manager=manager,
-        read_only=on and (inherited.read_only if group.read_only is None else group.read_only),
-        required=on and (inherited.required if group.required is None else group.required),
+        read_only=inherited.read_only if group.read_only is None else group.read_only,
+        required=inherited.required if group.required is None else group.required,
         group=path,
         decided_by=decided_by,
     )
@@ -196,11 +196,7 @@ def _check_paths(endpoints: list[Endpoint]) -> None:
         for earlier in seen:
             if earlier.template.shape == endpoint.template.shape:
                 problem = "is there twice"
-            elif (
-                not endpoint.template.parameters
-                and not earlier.template.converters
-                and (earlier.template.matches_path(endpoint.template.shape))
-            ):
+            elif earlier.template.covers(endpoint.template):
                 problem = f"is never reached: {earlier.path} comes first; put it behind"
             else:
                 continue

@@ -61,6 +61,7 @@ class Session(MutableMapping[str, "JSON"]):
         "_saved",
         "_set_cookie",
         "_stage",
+        "_touch_due",
         "_user",
     )
 
@@ -71,12 +72,14 @@ class Session(MutableMapping[str, "JSON"]):
         *,
         stage: Stage = Stage.OPEN,
         presented_at: float = 0.0,
+        touch_due: bool = False,
         cookie_presented: bool = False,
         over_tls: bool = False,
     ) -> None:
         self._manager = manager
         self._stage = stage
         self._presented_at = presented_at
+        self._touch_due = touch_due
         self._cookie_presented = cookie_presented
         self._over_tls = over_tls
         self._gone = False  # destroyed by another request while this one had it
@@ -263,6 +266,10 @@ class Session(MutableMapping[str, "JSON"]):
         if self._stage in (Stage.OPEN, Stage.HEAD_SENT):
             self._stage = Stage.COMMITTED
 
+    def unchanged(self) -> bool:
+        """Whether there is nothing to commit, not even a touch."""
+        return not (self._local or self._rotating or self._destroyed or self._touch_due)
+
     def discard(self) -> None:
         """Forget what this request changed since the store last acknowledged."""
         self._begin(self._saved)
@@ -291,11 +298,11 @@ class Session(MutableMapping[str, "JSON"]):
 
     def _acknowledge(self, record: Record) -> None:
         """Go on from *record*, which the store has; nested values stay those handed out."""
-        handed_out: dict[str, JSON] = {
-            k: v for k, v in self._local.items() if type(v) is list or type(v) is dict
-        }
+        local = self._local
         self._begin(record)
-        self._local = handed_out
+        for key, value in local.items():
+            if type(value) is list or type(value) is dict:
+                self._local[key] = value
 
     def _refuse_change(self) -> None:
         stage = self._stage

@@ -97,22 +97,17 @@ class Update(NamedTuple):
 
     def applied_to(self, record: Record) -> Record:
         """Return *record* as it is after this update; whether a rotation may is not asked here."""
-        data, expires = record.data, record.expires
+        id, secret_hash, created, expires, data, user, persistent, former_hash, rotated = record
         if self.set or self.unset:
             data = {**data, **self.set}
             for key in self.unset:
                 data.pop(key, None)
         if self.expires is not None and self.expires > expires:
             expires = self.expires
-        record = record._replace(data=data, expires=expires)
-        if self.rotation is None:
-            return record
-        return record._replace(
-            secret_hash=self.rotation.secret_hash,
-            former_hash=self.rotation.expected_hash,
-            rotated=self.rotation.rotated,
-            user=self.rotation.user,
-            persistent=self.rotation.persistent,
+        if self.rotation is not None:
+            former_hash, secret_hash, rotated, user, persistent = self.rotation
+        return Record(
+            id, secret_hash, created, expires, data, user, persistent, former_hash, rotated
         )
 
     def __repr__(self) -> str:
