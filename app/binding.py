@@ -6,7 +6,7 @@ Made once for each route when the application is built, so that a request pays f
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from tornado.web import RequestHandler
@@ -30,7 +30,8 @@ def bind(
     if issubclass(handler, SessionMixin):
         members["session_policy"] = policy
         if policy.manager is not None:
-            members["prepare"] = _prepare(handler.prepare)
+            if handler.prepare is not SessionMixin.prepare:
+                members["prepare"] = _prepare(handler.prepare)
             members |= _verbs(handler)
     elif policy.required and policy.manager is not None:
         # A handler that knows nothing of sessions is guarded all the same.
@@ -51,8 +52,8 @@ def bind(
 
 
 def _prepare(original: Method) -> Method:
-    async def prepare(self: SessionMixin) -> None:
-        await self._run_prepare(original)
+    def prepare(self: SessionMixin) -> Awaitable[None]:
+        return self._run(original, (), {}, is_prepare=True)
 
     return prepare
 
@@ -82,7 +83,7 @@ def _verb(original: Method) -> Method:
     def verb(self: SessionMixin, *args: Any, **kwargs: Any) -> Any:
         if self._session_running:  # one verb calls another
             return original(self, *args, **kwargs)
-        return self._run_verb(original, *args, **kwargs)
+        return self._run(original, args, kwargs, is_prepare=False)
 
     return verb
 

@@ -40,7 +40,10 @@ class Gateway:
         if not self._opened:
             await self.open()
         if self._direct:
-            return (await self._guard(self.store.load((id,)))).get(id)
+            try:
+                return (await self.store.load((id,))).get(id)
+            except Exception as error:
+                raise self._unavailable(error) from None
         return await self._loads.ask(id)
 
     async def write(self, change: Change) -> Outcome:
@@ -48,7 +51,10 @@ class Gateway:
         if not self._opened:
             await self.open()
         if self._direct:
-            return (await self._guard(self.store.write((change,))))[0]
+            try:
+                return (await self.store.write((change,)))[0]
+            except Exception as error:
+                raise self._unavailable(error) from None
         return await self._writes.ask(change)
 
     async def sweep(self, now: float, limit: int) -> int:
@@ -99,16 +105,20 @@ class Gateway:
                 return await operation
             async with asyncio.timeout(timeout - waited):
                 return await operation
-        except StoreUnavailable as error:
-            reason = str(error)
-        except TimeoutError:
-            reason = f"no answer within {timeout} s"
         except Exception as error:
+            raise self._unavailable(error) from None
+
+    def _unavailable(self, error: Exception) -> SessionUnavailable:
+        if isinstance(error, StoreUnavailable):
+            reason = str(error)
+        elif isinstance(error, TimeoutError):
+            reason = f"no answer within {self.store.timeout} s"
+        else:
             # Not the error's text: a driver's may quote what it was given.
             reason = f"it failed with {type(error).__name__}"
             frames = "".join(traceback.format_tb(error.__traceback__))
             log.error("store %s: %s\n%s", self.store.name, reason, frames)
-        raise SessionUnavailable(f"store {self.store.name}: {reason}")
+        return SessionUnavailable(f"store {self.store.name}: {reason}")
 
 
 class _Gatherer(Generic[Item, Answer]):

@@ -103,13 +103,26 @@ class SessionManager:
         Raises `SessionUnavailable`. The store is asked only for what has the form of a token.
         """
         now = self.clock()
-        record = None
+        record, superseded = None, False
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         presented, tokens = self.cookie.find(header) if header else (False, ())
-        if tokens:
-            record, superseded = await self._recognise(tokens, now)
-            if superseded:
-                stage = Stage.SUPERSEDED
+        for text in tokens:
+            id, secret = token.decode(text)
+            found = await self._gateway.load(id)
+            if found is None or not self._lives(found, now):
+                continue
+            secret_hash = token.hash_secret(secret)
+            if compare_digest(secret_hash, found.secret_hash):
+                if record is not None:
+                    # Two cookies open two sessions: one may have been planted by a neighbouring
+                    # site, and which one cannot be told.
+                    record = None
+                    break
+                record = found
+            elif _was_replaced(secret_hash, found, now):
+                superseded = True
+        if superseded and record is None:
+            stage = Stage.SUPERSEDED
         return Session(
             self,
             record,
@@ -182,31 +195,6 @@ class SessionManager:
         return record
 
     # Reading
-
-    async def _recognise(self, tokens: list[str], now: float) -> tuple[Record | None, bool]:
-        """Return the live record that exactly one of *tokens* opens, and whether there is none but
-        one that opened it until a moment ago.
-
-        Two cookies that both open a session are not told apart: one may have been planted.
-        """
-        opened, superseded = [], False
-        for text in tokens:
-            id, secret = token.decode(text)
-            record = await self._gateway.load(id)
-            if record is None or not self._lives(record, now):
-                continue
-            secret_hash = token.hash_secret(secret)
-            if compare_digest(secret_hash, record.secret_hash):
-                opened.append(record)
-            elif (
-                record.former_hash is not None
-                and record.rotated is not None
-                and compare_digest(secret_hash, record.former_hash)
-            ):
-                superseded = superseded or now - record.rotated < GRACE
-        if len(opened) == 1:
-            return opened[0], False
-        return None, superseded and not opened
 
     def _lives(self, record: Record, now: float) -> bool:
         return now < record.expires and now < record.created + self._lifetime
@@ -329,3 +317,13 @@ class SessionManager:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _was_replaced(secret_hash: bytes, record: Record, now: float) -> bool:
+    """Tell whether this is the secret that the record's last rotation has just replaced."""
+    return (
+        record.former_hash is not None
+        and record.rotated is not None
+        and now - record.rotated < GRACE
+        and compare_digest(secret_hash, record.former_hash)
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tornado.iostream import StreamClosedError
@@ -213,19 +213,36 @@ class SessionMixin(_Handler):
 
     # How a request runs
 
-    async def _run_prepare(self, prepare: Method) -> None:
-        await self._run(prepare)
-        if self._session_finishing:
-            await self._save(self.get_status())
-            super().finish()
-        elif not self._session_prepared:
-            raise RuntimeError(
-                f"{type(self).__qualname__}.prepare() did not run SessionMixin.prepare(): "
-                "make it an async method that begins with `await super().prepare()`"
-            )
+    async def _run(
+        self, method: Method, args: Sequence[Any], kwargs: Mapping[str, Any], *, is_prepare: bool
+    ) -> None:
+        """Call *method* while the response waits; then save, and let the response leave.
 
-    async def _run_verb(self, verb: Method, *args: Any, **kwargs: Any) -> None:
-        await self._run(verb, *args, **kwargs)
+        After a `prepare` that wants no response there is nothing to save yet.
+        """
+        self._session_running = True
+        try:
+            try:
+                result = method(self, *args, **kwargs)
+                if result is not None:
+                    await result
+            finally:
+                if self._session_flush is not None:
+                    await self._last_flush()
+        except Exception as error:
+            await self._save_after(error)
+            raise
+        finally:
+            self._session_running = False
+            if self._session_finishing:
+                del self.write  # an error page may still have to be written
+        if is_prepare and not self._session_finishing:
+            if not self._session_prepared:
+                raise RuntimeError(
+                    f"{type(self).__qualname__}.prepare() did not run SessionMixin.prepare(): "
+                    "make it an async method that begins with `await super().prepare()`"
+                )
+            return
         session = self._session
         if session is not None and session.unchanged():
             session.committed()
@@ -256,25 +273,6 @@ class SessionMixin(_Handler):
                 log.warning(
                     "%s: whether a session lives is not known: %s", self.request.path, error.what
                 )
-
-    async def _run(self, method: Method, *args: Any, **kwargs: Any) -> None:
-        """Call *method* while the response waits."""
-        self._session_running = True
-        try:
-            try:
-                result = method(self, *args, **kwargs)
-                if result is not None:
-                    await result
-            finally:
-                if self._session_flush is not None:
-                    await self._last_flush()
-        except Exception as error:
-            await self._save_after(error)
-            raise
-        finally:
-            self._session_running = False
-            if self._session_finishing:
-                del self.write  # an error page may still have to be written
 
 
 def _done() -> asyncio.Future[None]:

@@ -129,8 +129,9 @@ def _policy(
             )
         elif not isinstance(sessions, SessionManager):
             raise ConfigurationError(
-                f"group {path}: sessions=True, but Config.sessions is {sessions!r:.60}; "
-                "give it sessions=SessionManager(...)"
+                f"group {path}: sessions=True, but the Config has no manager "
+                f"(its sessions is {sessions!r:.60}); "
+                "give it sessions=SessionManager(store)"
             )
         else:
             manager = sessions

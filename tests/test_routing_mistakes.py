@@ -119,7 +119,7 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
     (
         "a store in the manager's place",
         lambda: build(Route("a", Page), sessions=True, default=MemoryStore()),
-        "MemoryStore",
+        "give it sessions=SessionManager(",
     ),
     (
         "a store in the place of a flag",
