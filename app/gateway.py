@@ -122,9 +122,9 @@ class Gateway:
 
 
 class _Gatherer(Generic[Item, Answer]):
-    """Sends what arrives while a batch is on its way as the next batch.
+    """Sends together what arrives in one turn of the loop, or while a batch is on its way.
 
-    Who comes alone is sent at once. Nobody joins a batch that was already sent.
+    Nobody joins a batch that was already sent.
     """
 
     def __init__(
@@ -136,25 +136,18 @@ class _Gatherer(Generic[Item, Answer]):
         # Who has waited longer than this for a batch to end fails with it, so that nobody waits
         # longer than the time-out in all.
         self._patience = float("inf") if timeout is None else timeout / 2
-        self._busy = False
         self._waiting: list[tuple[Item, float, asyncio.Future[Answer]]] = []
         self._sending: asyncio.Task[None] | None = None
 
     async def ask(self, item: Item) -> Answer:
         """Send *item*, alone or with others, and return what was answered to it."""
-        if self._busy:
-            loop = asyncio.get_running_loop()
-            future: asyncio.Future[Answer] = loop.create_future()
-            self._waiting.append((item, loop.time(), future))
-            return await future
-        self._busy = True
-        try:
-            return (await self._send([item], 0.0))[0]
-        finally:
-            if self._waiting:
-                self._sending = asyncio.ensure_future(self._send_waiting())
-            else:
-                self._busy = False
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+        self._waiting.append((item, loop.time(), future))
+        if self._sending is None:
+            # A task begins in the loop's next turn: what arrives in this one goes along.
+            self._sending = loop.create_task(self._send_waiting())
+        return await future
 
     async def _send_waiting(self) -> None:
         time = asyncio.get_running_loop().time
@@ -167,7 +160,7 @@ class _Gatherer(Generic[Item, Answer]):
                 if batch:
                     await self._send_batch(batch, now - batch[0][1])
         finally:
-            self._busy = False
+            self._sending = None
 
     async def _send_batch(
         self, batch: list[tuple[Item, float, asyncio.Future[Answer]]], waited: float

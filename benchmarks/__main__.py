@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.goals import WORKS, Work
 from benchmarks.load import CannotMeasure, Result, application, check_wrk, get, measure
 from benchmarks.picture import draw
-from tests.servers import Mongod, Postgres, Valkey
+from tests.database_servers import Mongod, Postgres, Valkey
 
 CLIENTS = 64
 PICTURE = Path(__file__).with_name("results.svg")

@@ -96,8 +96,10 @@ def measure(
         script.write(CLIENTS % ", ".join(f'"{cookie}"' for cookie in cookies))
         script.flush()
         output = subprocess.run(
-            ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "-s", script.name]
-            + [f"http://127.0.0.1:{port}{path}"],
+            [
+                *("wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency"),
+                *("-s", script.name, f"http://127.0.0.1:{port}{path}"),
+            ],
             capture_output=True,
             text=True,
             check=True,

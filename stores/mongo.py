@@ -8,6 +8,7 @@ expected secret in its filter.
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -80,6 +81,8 @@ class MongoStore(Store):
     async def open(self) -> None:
         from pymongo import ReadPreference, WriteConcern
 
+        # At DEBUG level PyMongo logs every command with what it holds: values and secrets.
+        logging.getLogger("pymongo.command").setLevel(logging.INFO)
         if self._client is None:
             from motor.motor_asyncio import AsyncIOMotorClient
 

@@ -12,6 +12,8 @@ from app import Config, Group, SessionManager, make_app
 from tests.clock import FakeClock
 from tests.site import Site
 
+pytest_plugins = ["tests.fixtures_servers"]
+
 
 @pytest.fixture
 def clock() -> FakeClock:

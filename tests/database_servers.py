@@ -1,0 +1,233 @@
+"""The database servers, one class each; see `tests.servers` for what they have in common."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pymongo
+
+from tests.servers import Server, find, until
+
+
+def _program(name: str) -> Path:
+    program = find(name)
+    assert program is not None, f"ask missing({name!r}) first"
+    return program
+
+
+class Mongod(Server):
+    """MongoDB as a replica set of one node, or a member of a larger one."""
+
+    def __init__(self, folder: Path, port: int | None = None, *, initiate: bool = True) -> None:
+        self.initiate = initiate
+        super().__init__(folder, port)
+
+    @property
+    def url(self) -> str:
+        return f"mongodb://127.0.0.1:{self.port}/test?replicaSet=rs"
+
+    @property
+    def base_url(self) -> str:
+        """A URL without database and options."""
+        return f"mongodb://127.0.0.1:{self.port}"
+
+    def command(self) -> Sequence[str | Path]:
+        return [
+            *(_program("mongod"), "--port", str(self.port), "--bind_ip", "127.0.0.1"),
+            *("--dbpath", self.folder, "--replSet", "rs", "--oplogSize", "16"),
+            *("--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"),
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+        ]
+
+    def admin(self, command: str | dict[str, Any]) -> dict[str, Any]:
+        """Run a command on this node."""
+        with pymongo.MongoClient(
+            self.base_url, directConnection=True, serverSelectionTimeoutMS=2000
+        ) as client:
+            return client.admin.command(command)
+
+    def is_ready(self) -> bool:
+        if not self.initiate:
+            return bool(self.admin("ping")["ok"])
+        if not (self.folder / "initiated").exists():
+            members = [{"_id": 0, "host": f"127.0.0.1:{self.port}"}]
+            self.admin({"replSetInitiate": {"_id": "rs", "members": members}})
+            (self.folder / "initiated").touch()
+        return bool(self.admin("hello")["isWritablePrimary"])
+
+
+class MongoReplicaSet:
+    """Three nodes of MongoDB."""
+
+    def __init__(self, folder: Path) -> None:
+        self.nodes = [Mongod(folder / str(i), initiate=False) for i in range(3)]
+        members = [{"_id": i, "host": f"127.0.0.1:{n.port}"} for i, n in enumerate(self.nodes)]
+        settings = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}
+        configuration = {"_id": "rs", "members": members, "settings": settings}
+        self.nodes[0].admin({"replSetInitiate": configuration})
+        until(lambda: self.primary() is not None, "a primary")
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        return f"mongodb://{hosts}/test?replicaSet=rs"
+
+    def primary(self) -> Mongod | None:
+        """Return the node that takes writes, if there is one."""
+        for node in self.nodes:
+            if node.process is not None and node.admin("hello").get("isWritablePrimary"):
+                return node
+        return None
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+
+class Valkey(Server):
+    """Valkey (or Redis), by default one that writes each command to its log at once."""
+
+    options: Sequence[str] = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> Sequence[str | Path]:
+        return [
+            *(_program("valkey-server"), "--port", str(self.port), "--bind", "127.0.0.1"),
+            *("--dir", str(self.folder), *self.options),
+        ]
+
+    def is_ready(self) -> bool:
+        import redis
+
+        with redis.Redis(port=self.port, socket_timeout=2) as client:
+            return bool(client.ping())
+
+
+class _ClusterNode(Valkey):
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--save", "")
+
+
+class ValkeyCluster:
+    """Three nodes of Valkey that share the slots, without replicas."""
+
+    def __init__(self, folder: Path) -> None:
+        import redis
+
+        self.nodes: list[Valkey] = [_ClusterNode(folder / str(i)) for i in range(3)]
+        bounds = (0, 5461, 10922, 16384)
+        for i, node in enumerate(self.nodes):
+            with redis.Redis(port=node.port) as client:
+                slots = ("ADDSLOTSRANGE", bounds[i], bounds[i + 1] - 1)
+                client.execute_command("CLUSTER", *slots)
+                client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+        for node in self.nodes:
+            until(lambda node=node: _is_whole(node), "the cluster to know all its slots")
+
+    @property
+    def url(self) -> str:
+        return f"redis+cluster://127.0.0.1:{self.nodes[0].port}"
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+
+def _is_whole(node: Valkey) -> bool:
+    import redis
+
+    with redis.Redis(port=node.port) as client:
+        info = client.execute_command("CLUSTER INFO")
+    text = info if isinstance(info, (str, bytes)) else str(info)
+    text = text.decode() if isinstance(text, bytes) else text
+    return "'cluster_state': 'ok'" in text or "cluster_state:ok" in text
+
+
+class Postgres(Server):
+    """PostgreSQL with a superuser `test` and no password."""
+
+    def prepare(self) -> None:
+        self.data = self.folder / "data"
+        if os.geteuid() == 0:  # the server refuses to run as root
+            self.user = "nobody"
+            for folder in (self.folder, *self.folder.parents):
+                if folder.stat().st_uid == 0 and folder.stat().st_mode & 0o077 == 0:
+                    folder.chmod(0o711)
+            os.chown(self.folder, 65534, -1)
+        if not self.data.exists():
+            subprocess.run(
+                [
+                    *(_program("initdb"), "-D", self.data, "-U", "test", "-A", "trust"),
+                    *("-E", "UTF8", "--no-sync"),
+                ],
+                check=True,
+                capture_output=True,
+                user=self.user,
+                cwd=self.folder,
+            )
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://test@127.0.0.1:{self.port}/postgres"
+
+    def command(self) -> Sequence[str | Path]:
+        return [
+            *(_program("postgres"), "-D", self.data, "-p", str(self.port), "-h", "127.0.0.1"),
+            *("-c", "unix_socket_directories=", "-c", "shared_buffers=32MB"),
+        ]
+
+    def is_ready(self) -> bool:
+        ready = _program("postgres").with_name("pg_isready")
+        command = [ready, "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(command, check=False).returncode == 0
+
+
+class MariaDB(Server):
+    """MariaDB (or MySQL) with a user `test` without a password and a database `test`."""
+
+    def prepare(self) -> None:
+        self.data = self.folder / "data"
+        if os.geteuid() == 0:
+            self.user = "nobody"
+            for folder in (self.folder, *self.folder.parents):
+                if folder.stat().st_uid == 0 and folder.stat().st_mode & 0o077 == 0:
+                    folder.chmod(0o711)
+            os.chown(self.folder, 65534, -1)
+        (self.folder / "init.sql").write_text(
+            "CREATE DATABASE IF NOT EXISTS test;"
+            "CREATE USER IF NOT EXISTS test@'127.0.0.1';"
+            "GRANT ALL ON *.* TO test@'127.0.0.1';"
+        )
+        if not self.data.exists():
+            subprocess.run(
+                [
+                    *("mariadb-install-db", "--no-defaults", f"--datadir={self.data}"),
+                    *("--auth-root-authentication-method=normal", "--skip-test-db"),
+                ],
+                check=True,
+                capture_output=True,
+                user=self.user,
+                cwd=self.folder,
+            )
+
+    @property
+    def url(self) -> str:
+        return f"mariadb://test@127.0.0.1:{self.port}/test"
+
+    def command(self) -> Sequence[str | Path]:
+        return [
+            *(_program("mariadbd"), "--no-defaults", f"--datadir={self.data}"),
+            *(f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve"),
+            *(f"--socket={self.folder / 'socket'}", f"--init-file={self.folder / 'init.sql'}"),
+            *("--innodb-buffer-pool-size=32M", f"--pid-file={self.folder / 'pid'}"),
+        ]
+
+
+__all__ = ["MariaDB", "MongoReplicaSet", "Mongod", "Postgres", "Valkey", "ValkeyCluster"]
