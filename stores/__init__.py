@@ -5,12 +5,14 @@ from stores.contract import Store as Store
 from stores.contract import StoreUnavailable as StoreUnavailable
 from stores.memory import MemoryStore as MemoryStore
 from stores.mongo import MongoStore as MongoStore
+from stores.redis import RedisStore as RedisStore
 from stores.url import open_store as open_store
 
 __all__ = [
     "ConfigurationError",
     "MemoryStore",
     "MongoStore",
+    "RedisStore",
     "Store",
     "StoreUnavailable",
     "open_store",

@@ -7,19 +7,20 @@ from collections.abc import Callable
 from stores.contract import ConfigurationError, Store
 from stores.memory import MemoryStore
 from stores.mongo import MongoStore
+from stores.redis import RedisStore
 
 _STORES: dict[str, Callable[[str], Store]] = {
     "memory": lambda url: _memory(url),
-    "mongodb": MongoStore,
-    "mongodb+srv": MongoStore,
+    **dict.fromkeys(("mongodb", "mongodb+srv"), MongoStore),
+    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys", "redis+cluster"), RedisStore),
 }
 
 
 def open_store(url: str) -> Store:
     """Return the store that *url* names; nothing is connected yet.
 
-    Known are `memory:` and `mongodb://` (`mongodb+srv://`). Raises `ConfigurationError` for any
-    other, for a malformed URL, and when the store's driver is not installed.
+    Raises `ConfigurationError` for an unknown scheme, for a malformed URL, and when the store's
+    driver is not installed.
     """
     scheme, colon, _ = url.partition(":")
     make = _STORES.get(scheme.lower()) if colon else None

@@ -1,0 +1,240 @@
+"""Bad days of a Valkey server: stopped, killed, cut off, full, a replica."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from redis.asyncio import Redis
+
+from stores import StoreUnavailable
+from stores.contract import Create, Delete, Outcome, Record, Update
+from stores.redis import RedisStore
+from stores.redis_client import MAX_CONNECTIONS
+from tests.database_servers import Valkey
+from tests.records import make_record
+
+Answer = TypeVar("Answer")
+
+DONE = Outcome.DONE
+TIMEOUT = 0.5
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Valkey]:
+    """A server that has what it acknowledged after it was killed."""
+    server = Valkey(tmp_path)
+    yield server
+    server.kill()
+
+
+@asynccontextmanager
+async def opened(url: str, timeout: float = TIMEOUT) -> AsyncIterator[RedisStore]:
+    store = RedisStore(url, timeout=timeout)
+    try:
+        await store.open()
+        yield store
+    finally:
+        await store.close()
+
+
+async def command(server: Valkey, *words: str) -> Any:
+    """Do what an administrator would."""
+    async with Redis.from_url(server.url, decode_responses=True) as client:
+        return await client.execute_command(*words)
+
+
+async def eventually(operation: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Return what *operation* returns as soon as the store is available again."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return await operation()
+        except StoreUnavailable:
+            assert time.monotonic() < deadline, "the store did not recover"
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_it_goes_on(
+    server: Valkey,
+) -> None:
+    record = make_record(data={"n": 0})
+    async with opened(server.url) as store:
+        await store.write([Create(record)])
+        server.pause()
+        operations: list[Callable[[], Awaitable[Any]]] = [
+            lambda: store.load([record.id]),
+            lambda: store.write([Update(record.id, {"n": 1})]),
+            store.ping,
+            store.open,
+        ]
+        for operation in operations:
+            begun = time.monotonic()
+            with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.5 s"):
+                await operation()
+            assert time.monotonic() - begun < 2 * TIMEOUT
+        server.resume()
+        found = await eventually(lambda: store.load([record.id]))
+        assert found[record.id] in (record, record._replace(data={"n": 1}))  # it may arrive late
+        assert await store.write([Update(record.id, {"n": 2})]) == [DONE]
+        assert (await store.load([record.id]))[record.id].data == {"n": 2}
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_the_answer_to_a_cancelled_load_is_not_taken_for_the_answer_to_the_next(
+    server: Valkey,
+) -> None:
+    cancelled, wanted = make_record(data={"whose": "other"}), make_record(data={"whose": "mine"})
+    async with opened(server.url, timeout=5) as store:
+        await store.write([Create(cancelled), Create(wanted)])
+        server.pause()
+        loads = [asyncio.create_task(store.load([cancelled.id])) for _ in range(MAX_CONNECTIONS)]
+        writes = [asyncio.create_task(store.write([Update(bytes(16))])) for _ in range(3)]
+        for _ in range(20):  # turns of the loop, in which the requests go out
+            await asyncio.sleep(0)
+        for task in (*loads, *writes):
+            task.cancel()
+        await asyncio.gather(*loads, *writes, return_exceptions=True)
+        assert all(task.cancelled() for task in (*loads, *writes))
+        server.resume()
+        for _ in range(2 * MAX_CONNECTIONS):  # more often than there are connections
+            assert await store.load([wanted.id]) == {wanted.id: wanted}
+            assert await store.write([Update(wanted.id)]) == [DONE]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_loads_cancelled_at_any_moment_leave_no_answer_behind(server: Valkey) -> None:
+    await cancel_loads_at_any_moment(server.url)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_loads_cancelled_at_any_moment_leave_no_answer_behind_in_a_cluster(
+    valkey_cluster: Any,
+) -> None:
+    await cancel_loads_at_any_moment(valkey_cluster.url)
+
+
+async def cancel_loads_at_any_moment(url: str) -> None:
+    chance = random.Random(7)
+    records = [make_record(data={"n": i}) for i in range(50)]
+    answered = 0
+
+    async def load(record: Record) -> None:
+        nonlocal answered
+        try:
+            async with asyncio.timeout(chance.random() * 0.02):
+                found = await store.load([record.id])
+        except TimeoutError:
+            return
+        assert found == {record.id: record}
+        answered += 1
+
+    async with opened(url, timeout=5) as store:
+        await store.write([Create(record) for record in records])
+        for _ in range(10):
+            await asyncio.gather(*(load(record) for record in records))
+        assert 0 < answered < 500
+        for record in records:
+            assert await store.load([record.id]) == {record.id: record}
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_killed_server_loses_nothing_acknowledged_and_is_found_again(
+    server: Valkey,
+) -> None:
+    record = make_record(data={"n": 0})
+    async with opened(server.url) as store:
+        await store.write([Create(record)])
+        await store.write([Update(record.id, {"n": 1})])
+        server.kill()
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                await store.load([record.id])
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                await store.write([Update(record.id, {"n": 2})])
+        server.start()
+        found = await eventually(lambda: store.load([record.id]))
+        assert found == {record.id: record._replace(data={"n": 1})}
+        assert await store.write([Update(record.id, {"n": 3})]) == [DONE]  # scripts are gone, too
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_server_that_starts_after_the_store_is_found(server: Valkey) -> None:
+    server.kill()
+    store = RedisStore(server.url, timeout=TIMEOUT)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            await store.open()
+    server.start()
+    await eventually(store.open)
+    assert await store.load([bytes(16)]) == {}
+    await store.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_connections_that_the_server_cut_are_replaced_unnoticed(server: Valkey) -> None:
+    record = make_record()
+    async with opened(server.url) as store:
+        await store.write([Create(record)])
+        for n in range(5):
+            await command(server, "CLIENT", "KILL", "TYPE", "normal")
+            assert await store.load([record.id])
+            await command(server, "CLIENT", "KILL", "TYPE", "normal")
+            assert await store.write([Update(record.id, {"n": n})]) == [DONE]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_full_server_refuses_writes_whole_and_still_answers_reads(server: Valkey) -> None:
+    record, other = make_record(data={"n": 0}), make_record()
+    async with opened(server.url) as store:
+        await store.write([Create(record), Create(other)])
+        await command(server, "CONFIG", "SET", "maxmemory", "1mb", "maxmemory-policy", "noeviction")
+        for change in (
+            Update(record.id, {"n": 1}, expires=record.expires + 50),
+            Update(record.id, unset=["n"]),
+            Create(make_record(id=bytes(16))),
+        ):
+            with pytest.raises(StoreUnavailable, match="refused: OOM"):
+                await store.write([change])
+        await store.ping()
+        assert await store.load([record.id, bytes(16)]) == {record.id: record}
+        assert await store.write([Delete(other.id)]) == [DONE]
+        await command(server, "CONFIG", "SET", "maxmemory", "0")
+        assert await store.write([Update(record.id, {"n": 1})]) == [DONE]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_replica_is_read_and_refuses_every_write(server: Valkey, tmp_path: Path) -> None:
+    primary_directory = tmp_path / "primary"
+    primary_directory.mkdir()
+    primary = Valkey(primary_directory, "--repl-diskless-sync-delay", "0")
+    primary.start()
+    try:
+        record = make_record()
+        async with opened(primary.url) as store:
+            await store.write([Create(record)])
+        async with opened(server.url) as store:
+            await command(server, "REPLICAOF", "127.0.0.1", str(primary.port))
+            deadline = time.monotonic() + 10
+            while not await eventually(lambda: store.load([record.id])):
+                assert time.monotonic() < deadline, "the replica has not got the session"
+                await asyncio.sleep(0.02)
+            for change in (
+                Create(make_record()),
+                Update(record.id, {"n": 1}),
+                Update(bytes(16), {"n": 1}),  # it may be there in the primary
+                Delete(record.id),
+            ):
+                with pytest.raises(StoreUnavailable, match="refused: READONLY"):
+                    await store.write([change])
+            await command(server, "REPLICAOF", "NO", "ONE")
+            assert await store.write([Update(record.id, {"n": 1})]) == [DONE]
+    finally:
+        primary.kill()
