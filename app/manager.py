@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from hmac import compare_digest
 
@@ -106,9 +106,7 @@ class SessionManager:
         record, superseded = None, False
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         presented, tokens = self.cookie.find(header) if header else (False, ())
-        for text in tokens:
-            id, secret = token.decode(text)
-            found = await self._gateway.load(id)
+        for secret, found in await self._find(tokens):
             if found is None or not self._lives(found, now):
                 continue
             secret_hash = token.hash_secret(secret)
@@ -152,20 +150,7 @@ class SessionManager:
         if session.live:
             await self._update(session, changed, removed)
             return
-        ending = session._saved if session._destroyed else None
-        told = session._destroyed and (session._cookie_presented or session._set_cookie is not None)
-        if changed or session._user is not None:
-            await self._create(session, changed)
-        elif session._destroyed:
-            session._begin(None)
-        if ending is not None:
-            try:
-                await self._gateway.write(Delete(ending.id))
-            except SessionUnavailable:
-                session._set_cookie = None  # the client stays where it was
-                raise
-        if told and not session.live:
-            session._set_cookie = self.cookie.render_removal(over_tls=session._over_tls)
+        await self._replace(session, changed)
 
     async def refresh(self, session: Session) -> bool:
         """Go on from what the store has; return whether there is anything.
@@ -195,6 +180,16 @@ class SessionManager:
         return record
 
     # Reading
+
+    async def _find(self, tokens: Sequence[str]) -> list[tuple[bytes, Record | None]]:
+        """Return for each token its secret and the record it names, read in one store call."""
+        if not tokens:
+            return []
+        ids, secrets = zip(*map(token.decode, tokens), strict=True)
+        if len(ids) == 1:
+            return [(secrets[0], await self._gateway.load(ids[0]))]
+        records = await asyncio.gather(*map(self._gateway.load, ids))
+        return list(zip(secrets, records, strict=True))
 
     def _lives(self, record: Record, now: float) -> bool:
         return now < record.expires and now < record.created + self._lifetime
@@ -236,7 +231,28 @@ class SessionManager:
             self._tell(session, record, secret, rotation.rotated)
         session._acknowledge(record)
 
-    async def _create(self, session: Session, changed: dict[str, JSON]) -> None:
+    async def _replace(self, session: Session, changed: dict[str, JSON]) -> None:
+        """Begin a new record if there is something to keep, then end the one that was destroyed.
+
+        In that order, so that a failure leaves the client where it was.
+        """
+        ending = session._saved if session._destroyed else None
+        begun = None
+        if changed or session._user is not None:
+            begun = await self._create(session, changed)
+        if ending is not None:
+            await self._gateway.write(Delete(ending.id))
+        if begun is not None:
+            record, secret = begun
+            self._tell(session, record, secret, record.created)
+            session._acknowledge(record)
+        elif session._destroyed:
+            if session._cookie_presented or session._set_cookie is not None:
+                session._set_cookie = self.cookie.render_removal(over_tls=session._over_tls)
+            session._begin(None)
+
+    async def _create(self, session: Session, data: dict[str, JSON]) -> tuple[Record, bytes]:
+        """Have the store keep a new record; return it and its secret."""
         now = self.clock()
         secret = token.new_secret()
         record = Record(
@@ -244,7 +260,7 @@ class SessionManager:
             secret_hash=token.hash_secret(secret),
             created=now,
             expires=now + min(self._idle, self._lifetime),
-            data=changed,
+            data=data,
             user=session._user,
             persistent=session.persistent,
         )
@@ -252,8 +268,7 @@ class SessionManager:
         if await self._gateway.write(Create(record)) is not Outcome.DONE:
             # 128 random bits: it is the generator or the store that is broken.
             raise SessionUnavailable(f"store {self.store.name}: has a new session's id already")
-        self._tell(session, record, secret, now)
-        session._acknowledge(record)
+        return record, secret
 
     async def _take_back(self, saved: Record, update: Update, rotation: Rotation) -> None:
         """Undo a rotation of which the store did not say whether it happened.

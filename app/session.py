@@ -22,6 +22,9 @@ class _Removed:
 _REMOVED: Any = _Removed()
 _NOTHING: Mapping[str, JSON] = {}
 
+MAX_USER = 255
+"""Characters of a user's name: what every database can keep in an indexed column."""
+
 
 class Stage(enum.IntEnum):
     """How far the response is, or why the session cannot change."""
@@ -225,6 +228,8 @@ class Session(MutableMapping[str, "JSON"]):
         if type(user) is not str or not user:
             raise TypeError(f"sign_in() takes the user as a non-empty str, not {user!r:.60}")
         values.check(user, "user")
+        if len(user) > MAX_USER:
+            raise ValueError(f"sign_in() takes a user of at most {MAX_USER} characters")
         if self._user not in (None, user):
             self.destroy()
         self.regenerate()
