@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from tornado.web import HTTPError
@@ -55,7 +55,8 @@ class SessionMixin(SavesBeforeHead):
                 f"{type(self).__qualname__}: session_of() takes the manager of a group of this "
                 "application; pass it as sessions= to one"
             )
-        session = await self._load(manager)
+        assert self.session_policy is not None
+        session = await self._load(manager, self.session_policy)
         self._other_sessions = (*self._other_sessions, session)
         return session
 
@@ -65,16 +66,16 @@ class SessionMixin(SavesBeforeHead):
         policy = self.session_policy
         if policy is None or policy.manager is None:
             return
-        self._session = await self._load(policy.manager)
+        self._session = await self._load(policy.manager, policy)
         if policy.required and not self.session.live:
             raise HTTPError(401, f"group {policy.group} requires a session")
 
-    async def _load(self, manager: SessionManager) -> Session:
-        assert self.session_policy is not None
-        return await manager.load(
-            self.request.headers.get("Cookie"),
-            over_tls=self.request.protocol == "https",
-            read_only=self.session_policy.read_only,
+    def _load(self, manager: SessionManager, policy: SessionPolicy) -> Awaitable[Session]:
+        request = self.request
+        return manager.load(
+            request.headers.get("Cookie"),
+            over_tls=request.protocol == "https",
+            read_only=policy.read_only,
         )
 
     def get_current_user(self) -> Any:

@@ -118,10 +118,16 @@ class SavesBeforeHead(_Handler):
         sessions = (self._session, *self._other_sessions)
         try:
             for session in sessions:
+                if not streaming:
+                    session.committed()
                 if status < 500:
                     await session._manager.commit(session)
                 else:
                     await _extend(session)
+            while streaming and any(session.unsaved() for session in sessions):
+                # The handler goes on meanwhile: what it changed goes along.
+                for session in sessions:
+                    await session._manager.commit(session)
         except Exception as error:
             if self._session_head_sent:
                 self._cut_off(error)
@@ -130,8 +136,6 @@ class SavesBeforeHead(_Handler):
             for session in sessions:
                 if streaming:
                     session.head_sent()
-                else:
-                    session.committed()
 
     def _cut_off(self, error: Exception) -> None:
         """Close the connection: the client must not take what it has for the whole response."""

@@ -68,6 +68,8 @@ class FaultyStore(SpyStore):
         self.fail: dict[str, Exception | Callable[[], Exception]] = {}
         self.fail_after: dict[str, Exception] = {}
         self.gate: dict[str, asyncio.Event] = {}
+        self.waiting = 0
+        """Operations that wait at a gate."""
 
     @property
     def name(self) -> str:
@@ -85,7 +87,9 @@ class FaultyStore(SpyStore):
 
     async def _before(self, operation: str) -> None:
         if operation in self.gate:
+            self.waiting += 1
             await self.gate[operation].wait()
+            self.waiting -= 1
         if operation in self.fail:
             error = self.fail[operation]
             raise error if isinstance(error, Exception) else error()
