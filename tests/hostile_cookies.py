@@ -1,4 +1,4 @@
-"""Generated `Cookie` headers: near-tokens, broken tokens, and what clients and proxies make of them.
+"""Generated `Cookie` headers: near-tokens, broken ones, and what clients and proxies make of them.
 
 The generator is seeded, so that a failure can be had again; what a header means is worked out here
 by other means than the application's.
