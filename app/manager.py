@@ -168,7 +168,7 @@ class SessionManager:
             session._set_cookie = self.cookie.render_removal(over_tls=session._over_tls)
 
     async def refresh(self, session: Session) -> bool:
-        """Go on from what the store has; return whether there is anything.
+        """Go on from what the store has; return whether there is anything under this token.
 
         Raises `SessionUnavailable`.
         """
@@ -178,7 +178,7 @@ class SessionManager:
         return record is not None
 
     async def still_lives(self, session: Session) -> bool:
-        """Return whether the session's record lives, leaving its changes as they are.
+        """Return whether the session's token opens its record, leaving its changes as they are.
 
         Raises `SessionUnavailable`.
         """
@@ -189,7 +189,12 @@ class SessionManager:
         if saved is None or session._destroyed:
             return None
         record = await self._gateway.load(saved.id)
-        if record is None or not self._lives(record, self.clock()):
+        if (
+            record is None
+            or not self._lives(record, self.clock())
+            # Its token was replaced: who holds this connection may not be who has signed in.
+            or not compare_digest(record.secret_hash, saved.secret_hash)
+        ):
             self._drop(session)
             return None
         return record

@@ -249,8 +249,8 @@ class Session(MutableMapping[str, "JSON"]):
     async def refresh(self) -> bool:
         """Read the record again, dropping changes not committed; return whether it is still there.
 
-        For connections that outlive a request: `False` says that the session was destroyed or has
-        expired meanwhile. Raises `SessionUnavailable`.
+        For connections that outlive a request: `False` says that the session was destroyed, has
+        expired or got a new token meanwhile (somebody signed in). Raises `SessionUnavailable`.
         """
         return await self._manager.refresh(self)
 
