@@ -223,7 +223,8 @@ class Session(MutableMapping[str, "JSON"]):
         dropped, with that user's record. *persistent* sets `session.persistent`.
         """
         if type(user) is not str or not user:
-            raise TypeError(f"sign_in() takes the user as a non-empty str, not {user!r:.60}")
+            what = "an empty one" if type(user) is str else type(user).__name__
+            raise TypeError(f"sign_in() takes the user as a non-empty str, not {what}")
         values.check(user, "user")
         if self._user not in (None, user):
             self.destroy()
