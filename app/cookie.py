@@ -96,7 +96,8 @@ class Cookie:
         if len(values) == 1:
             value = values[0].strip(" \t")
             return True, [value] if _TOKEN(value) else []
-        tokens = list(dict.fromkeys(v for v in map(str.rstrip, values) if _TOKEN(v)))
+        values = [value.rstrip(" \t") for value in values]
+        tokens = list(dict.fromkeys(value for value in values if _TOKEN(value)))
         return True, tokens if len(tokens) <= MAX_CANDIDATES else []
 
     def render(self, value: str, *, max_age: int | None, over_tls: bool) -> str:

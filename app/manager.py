@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from hmac import compare_digest
 
 from app import token, values
 from app.cookie import Cookie
@@ -141,7 +142,7 @@ class SessionManager:
             await self._replace(session, changed)
 
     async def refresh(self, session: Session) -> bool:
-        """Go on from what the store has; return whether there is anything.
+        """Go on from what the store has; return whether there is anything under this token.
 
         Raises `SessionUnavailable`.
         """
@@ -151,7 +152,7 @@ class SessionManager:
         return record is not None
 
     async def still_lives(self, session: Session) -> bool:
-        """Return whether the session's record lives, leaving its changes as they are.
+        """Return whether the session's token opens its record, leaving its changes as they are.
 
         Raises `SessionUnavailable`.
         """
@@ -162,6 +163,8 @@ class SessionManager:
         if saved is None or session._destroyed:
             return None
         record = await self._load_living(saved.id, self.clock())
+        if record is not None and not compare_digest(record.secret_hash, saved.secret_hash):
+            record = None  # who holds this connection may not be who has signed in meanwhile
         if record is None:
             self._drop(session)
         return record

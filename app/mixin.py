@@ -103,7 +103,7 @@ class SessionMixin(SavesBeforeHead):
     # WebSockets
 
     def on_session_end(self) -> None:
-        """Called on an open WebSocket whose session was destroyed or has expired: close it.
+        """Called on an open WebSocket whose session ended or got a new token: close it.
 
         It is called within `session_check` seconds of the end.
         """

@@ -171,7 +171,8 @@ class Session(DeltaMapping):
         dropped, with that user's record. *persistent* sets `session.persistent`.
         """
         if type(user) is not str or not user:
-            raise TypeError(f"sign_in() takes the user as a non-empty str, not {user!r:.60}")
+            what = "an empty one" if type(user) is str else type(user).__name__
+            raise TypeError(f"sign_in() takes the user as a non-empty str, not {what}")
         values.check(user, "user")
         if len(user) > MAX_USER:
             raise ValueError(f"sign_in() takes a user of at most {MAX_USER} characters")
@@ -199,8 +200,8 @@ class Session(DeltaMapping):
     async def refresh(self) -> bool:
         """Read the record again, dropping changes not committed; return whether it is still there.
 
-        For connections that outlive a request: `False` says that the session was destroyed or has
-        expired meanwhile. Raises `SessionUnavailable`.
+        For connections that outlive a request: `False` says that the session was destroyed, has
+        expired or got a new token meanwhile (somebody signed in). Raises `SessionUnavailable`.
         """
         return await self._manager.refresh(self)
 
