@@ -148,10 +148,13 @@ class RedisStore(Store):
         }
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        from redis.exceptions import NoScriptError
+
         commands = [self._command(change) for change in changes]
         async with self._operation() as servers:
             answers = await servers.send(commands)
-            await _send_in_full(servers, commands, answers)
+            if any(isinstance(answer, NoScriptError) for answer in answers):
+                await _send_again(servers, [*map(_in_full, commands)], answers, NoScriptError)
             _check(answers)
         return [_OUTCOMES[answer] for answer in answers]
 
@@ -170,17 +173,14 @@ class RedisStore(Store):
 
     async def _read(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands that change nothing, hence again where a connection had died."""
-        from stores.redis_exchange import Broken
+        from stores.redis_exchange import ConnectionBroken
 
         async with self._operation() as servers:
             answers = await servers.send(commands)
             for _ in range(MAX_CONNECTIONS):  # all of them may have, when the server restarted
-                broken = [i for i, answer in enumerate(answers) if isinstance(answer, Broken)]
-                if not broken:
+                if not any(isinstance(answer, ConnectionBroken) for answer in answers):
                     break
-                again = await servers.send([commands[i] for i in broken])
-                for i, answer in zip(broken, again, strict=True):
-                    answers[i] = answer
+                await _send_again(servers, commands, answers, ConnectionBroken)
             _check(answers)
         return answers
 
@@ -218,20 +218,24 @@ class RedisStore(Store):
         raise StoreUnavailable(reason) from None
 
 
-async def _send_in_full(
-    servers: OneServer | Cluster, commands: Sequence[Command], answers: list[Any]
+async def _send_again(
+    servers: OneServer | Cluster,
+    commands: Sequence[Command],
+    answers: list[Any],
+    after: type[Exception],
 ) -> None:
-    """Run the scripts that the server, or a node of the cluster, did not know."""
-    from redis.exceptions import NoScriptError
+    """Send again what was answered by *after*, and put the new answers in the place of the old."""
+    failed = [i for i, answer in enumerate(answers) if isinstance(answer, after)]
+    again = await servers.send([commands[i] for i in failed])
+    for i, answer in zip(failed, again, strict=True):
+        answers[i] = answer
 
-    unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-    if unknown:
-        in_full = [
-            (b"EVAL", SOURCES[sha], *arguments)
-            for _, sha, *arguments in (commands[i] for i in unknown)
-        ]
-        for i, answer in zip(unknown, await servers.send(in_full), strict=True):
-            answers[i] = answer
+
+def _in_full(command: Command) -> Command:
+    """Return a command with its script in the place of the script's SHA-1, if it has one."""
+    if command[0] == b"EVALSHA":
+        return (b"EVAL", SOURCES[command[1]], *command[2:])
+    return command
 
 
 def _check(answers: Sequence[Any]) -> None:

@@ -15,7 +15,7 @@ from redis import exceptions
 Command: TypeAlias = tuple[bytes, ...]
 
 
-class Broken(exceptions.ConnectionError):
+class ConnectionBroken(exceptions.ConnectionError):
     """The connection ended before the answer came; whether the command was run is not known."""
 
 
@@ -32,7 +32,7 @@ class OneServer:
         """End what runs in the background: nothing."""
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
-        """Return the answers in order, errors and `Broken` among them.
+        """Return the answers in order, errors and `ConnectionBroken` among them.
 
         Raises an error of redis-py when the server cannot be reached.
         """
@@ -63,7 +63,7 @@ async def exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
     except (exceptions.BusyLoadingError, exceptions.TimeoutError) as error:
         answers += [error] * (len(commands) - len(answers))
     except exceptions.ConnectionError:
-        answers += [Broken("the connection broke")] * (len(commands) - len(answers))
+        answers += [ConnectionBroken("the connection broke")] * (len(commands) - len(answers))
     return answers
 
 
