@@ -137,8 +137,7 @@ class ValkeyCluster:
                 node.admin("CLUSTER", "ADDSLOTSRANGE", bounds[i], bounds[i + 1] - 1)
             node.admin("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
             node.admin("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
-        for node in self.nodes:
-            until(lambda node=node: _is_whole(node), "the cluster to know all its slots")
+        self.until_whole()
         for primary, replica in zip(self.primaries, replicas, strict=False):
             replica.admin("CLUSTER", "REPLICATE", primary.admin("CLUSTER", "MYID"))
         for replica in replicas:
@@ -147,6 +146,11 @@ class ValkeyCluster:
     @property
     def url(self) -> str:
         return f"redis+cluster://127.0.0.1:{self.nodes[0].port}"
+
+    def until_whole(self) -> None:
+        """Return when each node finds that all of them are there."""
+        for node in self.nodes:
+            until(lambda node=node: _is_whole(node), "the cluster to be whole")
 
     def stop(self) -> None:
         for node in self.nodes:

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -19,9 +19,8 @@ from stores.redis import RedisStore
 from stores.redis_client import MAX_CONNECTIONS
 from tests.database_servers import Valkey
 from tests.records import make_record
+from tests.recovery import eventually
 from tests.relay import Relay
-
-Answer = TypeVar("Answer")
 
 DONE = Outcome.DONE
 TIMEOUT = 0.5
@@ -43,17 +42,6 @@ async def opened(url: str, timeout: float = TIMEOUT) -> AsyncIterator[RedisStore
         yield store
     finally:
         await store.close()
-
-
-async def eventually(operation: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Return what *operation* returns as soon as the store is available again."""
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            return await operation()
-        except StoreUnavailable:
-            assert time.monotonic() < deadline, "the store did not recover"
-            await asyncio.sleep(0.02)
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -179,7 +167,7 @@ async def test_connections_that_the_server_closed_are_replaced_unnoticed(server:
     kill = ("CLIENT", "KILL", "TYPE", "normal")
     async with opened(server.url) as store:
         await store.write([Create(record)])
-        for n in range(5):  # in a thread, for the loop is where a closed connection is noticed
+        for n in range(5):  # in a thread, while the loop notices what was closed
             await asyncio.to_thread(server.admin, *kill)
             assert await store.load([record.id])
             await asyncio.to_thread(server.admin, *kill)
@@ -193,10 +181,11 @@ async def test_no_request_notices_a_restart_between_two_requests(server: Valkey)
     records = [make_record() for _ in range(MAX_CONNECTIONS)]
     async with opened(server.url) as store:
         await asyncio.gather(*(store.write([Create(record)]) for record in records))
-        await asyncio.to_thread(server.restart)
+        server.restart()
+        await asyncio.to_thread(server.is_ready)  # while the loop notices what was closed
         changes = [store.write([Update(record.id, {"n": 1})]) for record in records]
         assert await asyncio.gather(*changes) == [[DONE]] * MAX_CONNECTIONS
-        server.restart()  # not noticed, as above
+        server.restart()  # not noticed, but read again
         loads = await asyncio.gather(*(store.load([record.id]) for record in records))
         assert [found[r.id].data for found, r in zip(loads, records, strict=True)] == [
             {"n": 1}
