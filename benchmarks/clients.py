@@ -95,12 +95,14 @@ async def begin(port: int, count: int = CLIENTS) -> list[str]:
     return cookies
 
 
-async def check(port: int, path: str, cookies: Sequence[str]) -> int:
+async def check(
+    port: int, path: str, cookies: Sequence[str], connections: int = CONNECTIONS
+) -> int:
     """See that each client is answered what is its own; return the size of an answer in bytes.
 
-    The clients come over many connections at once. Answers of a path are all of one size.
+    The clients come over so many *connections* at once. Answers of a path are all of one size.
     """
-    answers = await get_all(port, [(path, cookie) for cookie in cookies])
+    answers = await get_all(port, [(path, cookie) for cookie in cookies], connections)
     for number, answer in enumerate(answers):
         expected = {"/read": name_of(number), "/write": "written", "/constant": name_of(0)}[path]
         if answer.body != expected:

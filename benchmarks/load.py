@@ -38,7 +38,7 @@ end
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Result:
     """What one run of load gave."""
 

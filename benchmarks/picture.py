@@ -24,13 +24,13 @@ def draw(results: Mapping[Work, Result], path: Path = FILE) -> None:
     parts: list[str] = []
     group = ""
     for row in table:
-        what = row.work.title.partition(",")[0] + row.work.store
+        what = row.work.store + (row.work.path if row.work.store != "memory" else "")
         if group and what != group:
             y += GAP
         group = what
         parts += _bar(row, y, scale)
         y += ROW
-    height, width = y + 12, LABEL + WIDTH + 190
+    height, width = y + 12, LABEL + WIDTH + 230
     head = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="12" role="img">',

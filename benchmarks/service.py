@@ -16,9 +16,14 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the processor time, user's and system's, that a process and its threads have taken."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
+    """Return the processor time, user's and system's, that a process has taken, its threads and
+    its children, those that have ended among them.
+    """
+    ticks = 0
+    for member in family(pid):
+        fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:15] if member == pid else fields[11:13]))
+    return ticks / _TICK
 
 
 def resident_bytes(pid: int | str = "self") -> int:
@@ -41,7 +46,7 @@ class Service:
 
     def cpu_seconds(self) -> float:
         """Return the processor time that it and its children have taken."""
-        return sum(cpu_seconds(pid) for pid in family(self.process.pid))
+        return cpu_seconds(self.process.pid)
 
     def resident_bytes(self) -> int:
         """Return the memory of it and its children; pages they share are counted for each."""
