@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,7 +57,8 @@ class Connection:
     async def close(self) -> None:
         if self._streams is not None:
             self._streams[1].close()
-            await self._streams[1].wait_closed()
+            with contextlib.suppress(OSError):
+                await self._streams[1].wait_closed()
 
 
 async def get_all(
@@ -71,13 +73,20 @@ async def get_all(
 
     async def work() -> None:
         connection = Connection(port)
-        for number, (path, cookie) in numbered:
-            answers[number] = answer = await connection.get(path, cookie)
-            if answer.status != 200:
-                raise CannotMeasure(f"{path} answered {answer.status}")
-        await connection.close()
+        try:
+            for number, (path, cookie) in numbered:
+                answers[number] = answer = await connection.get(path, cookie)
+                if answer.status != 200:
+                    raise CannotMeasure(f"{path} answered {answer.status}")
+        except (OSError, asyncio.IncompleteReadError):
+            raise CannotMeasure("the application hung up") from None
+        finally:
+            await connection.close()
 
-    await asyncio.gather(*(work() for _ in range(connections)))
+    done = await asyncio.gather(*(work() for _ in range(connections)), return_exceptions=True)
+    for problem in done:
+        if problem is not None:
+            raise problem
     return [answers[number] for number in range(len(requests))]
 
 

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from benchmarks import results
 from benchmarks.clients import CLIENTS, CONNECTIONS, CannotMeasure, get_all
@@ -47,7 +46,11 @@ def main() -> None:
     except CannotMeasure as error:
         sys.exit(f"benchmarks.processes: {error}")
     print(results.describe(machine) + "\n")
-    print(as_text(as_table(rates)))
+    kept = {
+        title: {str(n): {"rate": r.rate, "p99": r.p99, "cpu": r.cpu} for n, r in of.items()}
+        for title, of in rates.items()
+    }
+    print(as_text(as_table(kept)))
     print(
         f"\nRequests a second of main.py, {CONNECTIONS} connections. With as many processes as "
         "cores there is no core left for the load generator and the database: what more cores "
@@ -55,10 +58,6 @@ def main() -> None:
     )
     print(as_text(start_table(starts)))
     if not quick:
-        kept = {
-            title: {str(n): {"rate": r.rate, "p99": r.p99, "cpu": r.cpu} for n, r in of.items()}
-            for title, of in rates.items()
-        }
         results.save("processes", {"machine": machine, "rates": kept, "starts": starts})
 
 
@@ -153,16 +152,16 @@ async def _check_names(port: int, cookies: Sequence[str]) -> None:
         raise CannotMeasure("a name that was written is not there")
 
 
-def as_table(rates: Mapping[str, Mapping[int, Any]]) -> list[Sequence[str]]:
+def as_table(rates: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Sequence[str]]:
     """Return the cells: a row for each work, its rate for each number of processes."""
-    counts = sorted({count for of in rates.values() for count in of})
+    counts = sorted({count for of in rates.values() for count in of}, key=int)
     return [
         ("main.py", *(f"--processes={count}" for count in counts), "times"),
         *(
             (
                 title,
-                *(f"{of[count].rate:,.0f}" for count in counts),
-                f"{of[counts[-1]].rate / of[counts[0]].rate:.2f}",
+                *(f"{of[count]['rate']:,.0f}" for count in counts),
+                f"{of[counts[-1]]['rate'] / of[counts[0]]['rate']:.2f}",
             )
             for title, of in rates.items()
         ),
