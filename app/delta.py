@@ -59,6 +59,12 @@ class DeltaMapping(MutableMapping[str, "JSON"]):
         else:
             del self._local[key]
 
+    def clear(self) -> None:
+        """Remove all keys."""
+        if self:
+            self._refuse_change(begins=False)
+            self._local = dict.fromkeys(self._base, _REMOVED)
+
     def __contains__(self, key: object) -> bool:
         if key in self._local:
             return self._local[key] is not _REMOVED
