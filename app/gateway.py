@@ -49,6 +49,12 @@ class Gateway:
                 raise self._unavailable(error) from None
         return await self._loads.ask(id)
 
+    async def load_each(self, ids: Sequence[bytes]) -> Sequence[Record | None]:
+        """Return the record of each id, from one call of the store."""
+        if not self._opened:
+            await self.open()
+        return await self._send_loads(ids, 0.0)
+
     async def write(self, change: Change) -> Outcome:
         """Apply *change*; when this returns, the store has acknowledged it."""
         if not self._opened:
@@ -93,7 +99,7 @@ class Gateway:
         finally:
             self._opening = None
 
-    async def _send_loads(self, ids: list[bytes], waited: float) -> Sequence[Record | None]:
+    async def _send_loads(self, ids: Sequence[bytes], waited: float) -> Sequence[Record | None]:
         found = await self._guard(self.store.load(list(dict.fromkeys(ids))), waited)
         return [found.get(id) for id in ids]
 

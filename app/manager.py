@@ -162,11 +162,15 @@ class SessionManager:
         saved = session._saved
         if saved is None or session._destroyed:
             return None
-        record = await self._load_living(saved.id, self.clock())
-        if record is not None and not compare_digest(record.secret_hash, saved.secret_hash):
-            record = None  # who holds this connection may not be who has signed in meanwhile
-        if record is None:
+        record = await self._gateway.load(saved.id)
+        if (
+            record is None
+            or not self._lives(record, self.clock())
+            # Its token was replaced: who holds this connection may not be who has signed in.
+            or not compare_digest(record.secret_hash, saved.secret_hash)
+        ):
             self._drop(session)
+            return None
         return record
 
     # Reading
@@ -175,15 +179,13 @@ class SessionManager:
         """Return the living record that the tokens lead to, from one store call."""
         if len(tokens) == 1:
             id, secret = token.decode(tokens[0])
-            record = await self._load_living(id, now)
-            return record, UNKNOWN if record is None else recognise(record, secret, now)
+            record = await self._gateway.load(id)
+            if record is None or not self._lives(record, now):
+                return None, UNKNOWN
+            return record, recognise(record, secret, now)
         ids, secrets = zip(*map(token.decode, tokens), strict=True)
-        records = await asyncio.gather(*(self._load_living(id, now) for id in ids))
-        return choose(secrets, records, now)
-
-    async def _load_living(self, id: bytes, now: float) -> Record | None:
-        record = await self._gateway.load(id)
-        return record if record is not None and self._lives(record, now) else None
+        found = zip(secrets, await self._gateway.load_each(ids), strict=True)
+        return choose([(s, r) for s, r in found if r is not None and self._lives(r, now)], now)
 
     def _lives(self, record: Record, now: float) -> bool:
         return now < record.expires and now < record.created + self._lifetime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable
 from hmac import compare_digest
 
 from app import token
@@ -39,22 +39,16 @@ def recognise(record: Record, secret: bytes, now: float) -> Standing:
     return UNKNOWN
 
 
-def choose(
-    secrets: Sequence[bytes], records: Sequence[Record | None], now: float
-) -> tuple[Record | None, Standing]:
-    """Return the one record that several cookies of our name lead to.
+def choose(found: Iterable[tuple[bytes, Record]], now: float) -> tuple[Record | None, Standing]:
+    """Return the one record that several cookies of our name lead to, of (secret, record) pairs.
 
     When two of them open sessions, one may have been planted by a neighbouring site, and which one
     cannot be told: then it is none.
     """
-    found = [
-        (record, recognise(record, secret, now))
-        for record, secret in zip(records, secrets, strict=True)
-        if record is not None
-    ]
-    current = [record for record, standing in found if standing is CURRENT]
+    standings = [(record, recognise(record, secret, now)) for secret, record in found]
+    current = [record for record, standing in standings if standing is CURRENT]
     if len(current) == 1:
         return current[0], CURRENT
-    if not current and any(standing is REPLACED for _, standing in found):
+    if not current and any(standing is REPLACED for _, standing in standings):
         return None, REPLACED
     return None, UNKNOWN
