@@ -129,6 +129,10 @@ class RedisStore(Store):
     async def close(self) -> None:
         servers, self._servers = self._servers, None
         if servers is not None:
+            # What is under way would open connections again; it ends by its deadline.
+            for _ in range(MAX_CONNECTIONS):
+                await self._slots.acquire()
+            self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
             await servers.close()
         if self._url is not None and self._client is not None:
             client, self._client = self._client, None
@@ -205,10 +209,10 @@ class RedisStore(Store):
         """Bound what is done inside in time and in connections; let it fail in one way only."""
         from redis.exceptions import RedisClusterException, RedisError
 
-        if self._servers is None:
-            raise StoreUnavailable("the Redis store is not open")
         try:
             async with asyncio.timeout(self.timeout), self._slots:
+                if self._servers is None:
+                    raise StoreUnavailable("the Redis store is not open")
                 yield self._servers
             return
         except TimeoutError:

@@ -323,3 +323,16 @@ async def test_a_store_that_is_not_open_says_so_and_opens_again(valkey: Any) -> 
     await store.open()
     assert await store.load([record.id]) == {record.id: record}
     await store.close()
+
+
+@pytest.mark.gen_test
+async def test_closing_ends_what_is_under_way_and_what_waits(valkey: Any) -> None:
+    store = RedisStore(f"{valkey.url}?client_name=closing")
+    await store.open()
+    loads = [asyncio.create_task(store.load([bytes(16)])) for _ in range(5 * MAX_CONNECTIONS)]
+    await asyncio.sleep(0)
+    await store.close()
+    answers = await asyncio.gather(*loads, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {dict, StoreUnavailable}
+    async with server_client(valkey.url) as server:
+        assert "closing" not in [client["name"] for client in await server.client_list()]
