@@ -65,7 +65,8 @@ class RedisStore(Store):
 
     *source* is a URL (`redis://`, `rediss://`, the same with `valkey`, `redis+cluster://` with one
     host or several, comma-separated), or a `redis.asyncio` client of the application's own,
-    `Redis` or `RedisCluster`, which is not closed. *timeout* is in seconds and holds for a whole
+    `Redis` or `RedisCluster`, which is not closed; made with `protocol=2`, it notices a connection
+    that the server closed before it is used. *timeout* is in seconds and holds for a whole
     operation. A write whose outcome is unknown is never repeated.
     """
 
