@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from pathlib import Path
 
 import pytest
 
-from stores import StoreUnavailable
-from stores.contract import Create, Outcome, Update
+from stores.contract import Create
 from stores.redis import RedisStore
 from tests.database_servers import ValkeyCluster
-from tests.records import make_record
 from tests.servers import missing
+from tests.writers import Writer, until_written
 
 pytestmark = pytest.mark.faults
 
 SESSIONS = 30
-
-
-class Writer:
-    """Adds one key after the other to a session; knows when each was acknowledged, or was not."""
-
-    def __init__(self, store: RedisStore) -> None:
-        self.store = store
-        self.record = make_record()
-        self.acknowledged: dict[str, float] = {}
-        self.failed: list[float] = []
-
-    async def run(self, stop: asyncio.Event) -> None:
-        for n in itertools.count():
-            if stop.is_set():
-                return
-            try:
-                outcome = await self.store.write([Update(self.record.id, {f"k{n}": n})])
-                assert outcome == [Outcome.DONE]
-                self.acknowledged[f"k{n}"] = time.monotonic()
-            except StoreUnavailable:
-                self.failed.append(time.monotonic())
-                await asyncio.sleep(0.05)
-
-    async def lost(self) -> list[float]:
-        """Return when the keys that are not there any more had been acknowledged."""
-        found = (await self.store.load([self.record.id]))[self.record.id].data
-        return [at for key, at in self.acknowledged.items() if key not in found]
 
 
 @pytest.mark.gen_test(timeout=90)
@@ -81,12 +52,3 @@ async def test_a_replica_takes_over_from_a_killed_primary(tmp_path: Path) -> Non
     finally:
         await store.close()
         cluster.stop()
-
-
-async def until_written(writers: list[Writer], more: int) -> None:
-    """Return when each of the writers has had some more writes acknowledged."""
-    goals = [len(writer.acknowledged) + more for writer in writers]
-    deadline = time.monotonic() + 30
-    while any(len(w.acknowledged) < goal for w, goal in zip(writers, goals, strict=True)):
-        assert time.monotonic() < deadline, "writes were not acknowledged"
-        await asyncio.sleep(0.02)
