@@ -65,7 +65,8 @@ class RedisStore(Store):
 
     *source* is a URL (`redis://`, `rediss://`, the same with `valkey`, `redis+cluster://` with one
     host or several, comma-separated), or a `redis.asyncio` client of the application's own,
-    `Redis` or `RedisCluster`, which is not closed. *timeout* is in seconds and holds for a whole
+    `Redis` or `RedisCluster`, which is not closed; made with `protocol=2`, it notices a connection
+    that the server closed before it is used. *timeout* is in seconds and holds for a whole
     operation. A write whose outcome is unknown is never repeated.
     """
 
@@ -129,6 +130,10 @@ class RedisStore(Store):
     async def close(self) -> None:
         servers, self._servers = self._servers, None
         if servers is not None:
+            # What is under way would open connections again; it ends by its deadline.
+            for _ in range(MAX_CONNECTIONS):
+                await self._slots.acquire()
+            self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
             await servers.close()
         if self._url is not None and self._client is not None:
             client, self._client = self._client, None
@@ -205,10 +210,10 @@ class RedisStore(Store):
         """Bound what is done inside in time and in connections; let it fail in one way only."""
         from redis.exceptions import RedisClusterException, RedisError
 
-        if self._servers is None:
-            raise StoreUnavailable("the Redis store is not open")
         try:
             async with asyncio.timeout(self.timeout), self._slots:
+                if self._servers is None:
+                    raise StoreUnavailable("the Redis store is not open")
                 yield self._servers
             return
         except TimeoutError:

@@ -148,8 +148,8 @@ class ValkeyCluster:
         return f"redis+cluster://127.0.0.1:{self.nodes[0].port}"
 
     def until_whole(self) -> None:
-        """Return when each node finds that all of them are there."""
-        for node in self.nodes:
+        """Return when each node that runs finds that every slot is served."""
+        for node in (node for node in self.nodes if node.process is not None):
             until(lambda node=node: _is_whole(node), "the cluster to be whole")
 
     def stop(self) -> None:

@@ -21,6 +21,7 @@ from tests.database_servers import Valkey
 from tests.records import make_record
 from tests.recovery import eventually
 from tests.relay import Relay
+from tests.writers import Writer, until_failed, until_written
 
 DONE = Outcome.DONE
 TIMEOUT = 0.5
@@ -146,6 +147,26 @@ async def test_a_killed_server_loses_nothing_acknowledged_and_is_found_again(
         found = await eventually(lambda: store.load([record.id]))
         assert found == {record.id: record._replace(data={"n": 1})}
         assert await store.write([Update(record.id, {"n": 3})]) == [DONE]  # scripts are gone, too
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_no_acknowledged_write_is_lost_when_the_server_is_killed_under_load(
+    server: Valkey,
+) -> None:
+    async with opened(server.url) as store:
+        writers = [Writer(store) for _ in range(10)]
+        await store.write([Create(writer.record) for writer in writers])
+        stop = asyncio.Event()
+        running = asyncio.gather(*(writer.run(stop) for writer in writers))
+        for _ in range(2):
+            await until_written(writers, 10)
+            server.kill()
+            await until_failed(writers)
+            server.start()
+        await until_written(writers, 10)
+        stop.set()
+        await running
+        assert [await writer.lost() for writer in writers] == [[]] * 10
 
 
 @pytest.mark.gen_test(timeout=30)
