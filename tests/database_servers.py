@@ -201,9 +201,9 @@ class MariaDB(Server):
                     folder.chmod(0o711)
             os.chown(self.folder, 65534, -1)
         (self.folder / "init.sql").write_text(
-            "CREATE DATABASE IF NOT EXISTS test;"
-            "CREATE USER IF NOT EXISTS test@'127.0.0.1';"
-            "GRANT ALL ON *.* TO test@'127.0.0.1';"
+            "CREATE DATABASE IF NOT EXISTS test;\n"  # the server reads a statement a line
+            "CREATE USER IF NOT EXISTS test@'127.0.0.1';\n"
+            "GRANT ALL ON *.* TO test@'127.0.0.1';\n"
         )
         if not self.data.exists():
             subprocess.run(
