@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stores.contract import (
@@ -23,10 +23,10 @@ from stores.contract import (
     StoreUnavailable,
     Update,
 )
-from stores.sql_url import DATABASES, SQLUrl, check_driver, check_engine, mend_bytes, name_of
+from stores.sql_attempt import Attempt
+from stores.sql_url import DATABASES, SQLUrl, check_engine, mend_bytes, name_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from stores.sql_table import Statements
@@ -66,16 +66,8 @@ class SQLStore(Store):
         if self._url is not None:
             self._name, dialect = self._url.name, self._url.scheme
         else:
-            check_driver("sqlalchemy")
-            from sqlalchemy.ext.asyncio import AsyncEngine
-
-            if not isinstance(source, AsyncEngine):
-                raise ConfigurationError(
-                    "SQLStore takes a URL, or an AsyncEngine of sqlalchemy.ext.asyncio, "
-                    f"not {type(source).__name__}"
-                )
-            check_engine(source)
-            self._name, dialect = name_of(source), source.dialect.name
+            engine = check_engine(source)
+            self._name, dialect = name_of(engine), engine.dialect.name
         from stores.sql_table import STATEMENTS, make_table
 
         self._database = DATABASES[dialect]
@@ -124,7 +116,7 @@ class SQLStore(Store):
         return await self._run(lambda attempt: self._apply(attempt, changes))
 
     async def sweep(self, now: float, limit: int) -> int:
-        def remove(attempt: _Attempt) -> int:
+        def remove(attempt: Attempt) -> int:
             with attempt.transaction(self._statements.begin):
                 ids = self._statements.lock_dead(attempt.connection, now, limit)
                 self._statements.delete(attempt.connection, sorted(ids))
@@ -134,15 +126,24 @@ class SQLStore(Store):
 
     # What is done in a connection. SQLAlchemy runs it in a greenlet, in which the waiting happens.
 
-    def _make(self, attempt: _Attempt) -> None:
+    def _make(self, attempt: Attempt) -> None:
+        from sqlalchemy.exc import DBAPIError
+
+        from stores.sql_errors import is_transient
         from stores.sql_shape import make
 
         if self._url is not None and self._url.file is not None:
             # Readers and a writer do not wait for each other; the file remembers it.
             attempt.connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-        make(attempt.connection, self._statements.table)
+        for last in (False, False, True):
+            try:
+                return make(attempt.connection, self._statements.table)
+            except DBAPIError as error:
+                if last or error.connection_invalidated or is_transient(error):
+                    raise
+                # Another process is at it: it has made the table or the index meanwhile.
 
-    def _apply(self, attempt: _Attempt, changes: Sequence[Change]) -> list[Outcome]:
+    def _apply(self, attempt: Attempt, changes: Sequence[Change]) -> list[Outcome]:
         statements, connection = self._statements, attempt.connection
         ids = sorted({change.id for change in changes})
         with attempt.transaction(statements.begin):
@@ -174,11 +175,11 @@ class SQLStore(Store):
 
     # Deadline, repetition, errors
 
-    async def _run(self, work: Callable[[_Attempt], Answer]) -> Answer:
+    async def _run(self, work: Callable[[Attempt], Answer]) -> Answer:
         """Do *work* within the deadline; let it fail in one way only."""
         if self._engine is None:
             raise StoreUnavailable("the SQL store is not open")
-        attempt = _Attempt()
+        attempt = Attempt()
         # A task of its own, for a driver that is cancelled may wait for the server once more.
         task = asyncio.create_task(self._repeat(self._engine, attempt, work))
         try:
@@ -199,7 +200,7 @@ class SQLStore(Store):
             task.exception()
 
     async def _repeat(
-        self, engine: AsyncEngine, attempt: _Attempt, work: Callable[[_Attempt], Answer]
+        self, engine: AsyncEngine, attempt: Attempt, work: Callable[[Attempt], Answer]
     ) -> Answer:
         """Do *work*, again if it was surely undone and there is reason to hope."""
         from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -221,62 +222,6 @@ class SQLStore(Store):
                 raise StoreUnavailable(reason_of(error, self._database)) from None
             except (SQLAlchemyError, OSError) as error:
                 raise StoreUnavailable(reason_of(error, self._database)) from None
-
-
-class _Attempt:
-    """Work in a connection."""
-
-    connection: Connection
-
-    def __init__(self) -> None:
-        self.committing = False
-        self._driver: Any = None
-
-    async def make(self, engine: AsyncEngine, work: Callable[[_Attempt], Answer]) -> Answer:
-        connection = await engine.connect()
-        try:
-            return await connection.run_sync(self._make, work)
-        finally:
-            self._driver = None
-            await connection.close()
-
-    def _make(self, connection: Connection, work: Callable[[_Attempt], Answer]) -> Answer:
-        self.connection = connection
-        self._driver = connection.connection.driver_connection
-        return work(self)
-
-    @contextmanager
-    def transaction(self, begin: Sequence[str]) -> Iterator[None]:
-        connection = self.connection
-        for statement in begin:
-            connection.exec_driver_sql(statement)
-        try:
-            yield
-            self.committing = True
-            connection.exec_driver_sql("COMMIT")
-            self.committing = False
-        except BaseException:
-            if not connection.invalidated:  # else it is cut, and the server undoes all of it
-                self._roll_back()
-            raise
-
-    def _roll_back(self) -> None:
-        try:
-            self.connection.exec_driver_sql("ROLLBACK")
-        except BaseException:
-            if not self.connection.invalidated:
-                self.connection.invalidate()
-            raise
-
-    def cut(self) -> None:
-        """Cut the connection to a server that does not answer, without a farewell."""
-        # asyncpg, aiomysql; a thread of SQLite's ends by itself.
-        driver = self._driver
-        for name in ("terminate", "close"):
-            method = getattr(driver, name, None)
-            if method is not None and not asyncio.iscoroutinefunction(method):
-                method()
-                return
 
 
 def _apply_to(records: dict[bytes, Record | None], change: Change) -> Outcome:

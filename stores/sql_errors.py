@@ -67,6 +67,12 @@ def is_transient(error: BaseException) -> bool:
     return code_of(error) in _TRANSIENT
 
 
+def is_misplaced(error: BaseException) -> bool:
+    """Tell whether another server may serve where this one does not: its role has changed."""
+    code = code_of(error)
+    return _HINTS.get(code) == READ_ONLY or code.startswith("57P")
+
+
 def reason_of(error: BaseException, database: str) -> str:
     """Say what happened by codes and names of types: the database's text may quote values."""
     code = code_of(error)

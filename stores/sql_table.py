@@ -123,6 +123,7 @@ class Statements:
         self._dead = (
             select(table.c.id)
             .where(table.c.expires < bindparam("now"))
+            .order_by(table.c.expires)
             .limit(bindparam("limit", type_=Integer))
             .with_for_update(skip_locked=True)
         )
@@ -183,8 +184,9 @@ class SQLiteStatements(Statements):
 
 
 class MySQLStatements(Statements):
-    # READ COMMITTED does not lock the gaps between rows, where others insert theirs.
-    begin = ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION")
+    # READ COMMITTED does not lock the gaps between rows, where others insert theirs; READ WRITE is
+    # refused by a replica, which may not have got the row yet.
+    begin = ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION READ WRITE")
 
     def __init__(self, table: Table) -> None:
         super().__init__(table)
@@ -237,7 +239,7 @@ class PostgreSQLStatements(Statements):
         ]
         return (
             func.unnest(*arrays)
-            .table_valued(*(column(c.name, c.type) for c in columns), name="new")
+            .table_valued(*(column(c.name, c.type) for c in columns))
             .render_derived()
         )
 

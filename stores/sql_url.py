@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import ssl
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -79,6 +80,8 @@ class SQLUrl:
             )
         if set(self._query) - {"ssl_ca", "unix_socket"}:
             raise ConfigurationError("the store's URL: of options there are ssl_ca, unix_socket")
+        if "ssl_ca" in self._query:
+            self._tls = _tls(self._query["ssl_ca"])
 
     def _check_sqlite(self) -> None:
         if self._hosts or self._credentials or not self._database or self._query:
@@ -122,7 +125,7 @@ class SQLUrl:
             if "unix_socket" in self._query:
                 options["unix_socket"] = self._query["unix_socket"]
             if "ssl_ca" in self._query:
-                options["ssl"] = _tls(self._query["ssl_ca"])
+                options["ssl"] = self._tls
             settings = [f"SET SESSION innodb_lock_wait_timeout = {max(1, round(timeout))}"]
         engine = create_async_engine(
             url,
@@ -177,12 +180,26 @@ def check_driver(scheme: str) -> None:
         ) from None
 
 
-def check_engine(engine: AsyncEngine) -> None:
-    """Raise `ConfigurationError` for an application's engine that the store cannot use."""
-    dialect = engine.dialect
+def check_engine(engine: object) -> AsyncEngine:
+    """Return *engine*; raise `ConfigurationError` when it is none that the store can use."""
+    asynchronous: Any = sys.modules.get("sqlalchemy.ext.asyncio")
+    if asynchronous is None or not isinstance(engine, asynchronous.AsyncEngine):
+        raise ConfigurationError(
+            "SQLStore takes a URL, or an AsyncEngine of sqlalchemy.ext.asyncio, "
+            f"not {type(engine).__name__}"
+        )
+    from sqlalchemy import StaticPool
+
+    checked: AsyncEngine = engine
+    dialect = checked.dialect
     if _DRIVERS.get(dialect.name) != dialect.driver:
         pairs = ", ".join(f"{name}+{driver}" for name, driver in _DRIVERS.items())
         raise ConfigurationError(f"the store needs an engine of one of {pairs}")
+    if isinstance(checked.pool, StaticPool):
+        raise ConfigurationError(
+            "the store needs an engine with several connections, of SQLite one with a file"
+        )
+    return checked
 
 
 def name_of(engine: AsyncEngine) -> str:
