@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from stores import ConfigurationError, Store, StoreUnavailable
 from stores.contract import Create, Outcome, Record, Update
 from stores.sql import SQLStore
+from stores.sql_url import mend_bytes
 from tests.process import environment
 from tests.records import make_record, make_rotation
 from tests.store_contract import StoreContract
@@ -76,6 +77,7 @@ async def engine_of(url: str, **options: Any) -> AsyncIterator[AsyncEngine]:
     """What an application, or an administrator, has."""
     scheme, _, rest = url.partition("://")
     engine = create_async_engine(f"{scheme}+{DRIVERS[scheme]}://{rest}", **options)
+    mend_bytes(engine)
     try:
         yield engine
     finally:
