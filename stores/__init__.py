@@ -6,6 +6,7 @@ from stores.contract import StoreUnavailable as StoreUnavailable
 from stores.memory import MemoryStore as MemoryStore
 from stores.mongo import MongoStore as MongoStore
 from stores.redis import RedisStore as RedisStore
+from stores.sql import SQLStore as SQLStore
 from stores.url import open_store as open_store
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "MemoryStore",
     "MongoStore",
     "RedisStore",
+    "SQLStore",
     "Store",
     "StoreUnavailable",
     "open_store",

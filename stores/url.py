@@ -8,11 +8,13 @@ from stores.contract import ConfigurationError, Store
 from stores.memory import MemoryStore
 from stores.mongo import MongoStore
 from stores.redis import RedisStore
+from stores.sql import SQLStore
 
 _STORES: dict[str, Callable[[str], Store]] = {
     "memory": lambda url: _memory(url),
     **dict.fromkeys(("mongodb", "mongodb+srv"), MongoStore),
     **dict.fromkeys(("redis", "rediss", "valkey", "valkeys", "redis+cluster"), RedisStore),
+    **dict.fromkeys(("postgresql", "mysql", "mariadb", "sqlite"), SQLStore),
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pymongo
 
+from tests.process import children
 from tests.servers import Server, find, until
 
 
@@ -199,6 +202,30 @@ class Postgres(Server):
             *("-c", "unix_socket_directories=", "-c", "shared_buffers=32MB"),
         ]
 
+    def stop(self) -> None:
+        self._end(signal.SIGINT)  # SIGTERM would wait for clients to leave
+
+    # Each client is served by a process of its own, which its parent does not stop with itself.
+
+    def pause(self) -> None:
+        super().pause()
+        self._signal_children(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal_children(signal.SIGCONT)
+        super().resume()
+
+    def kill(self) -> None:
+        if self.process is not None:
+            super().pause()  # else it would begin to recover
+            self._signal_children(signal.SIGKILL)
+        super().kill()
+
+    def _signal_children(self, signum: int) -> None:
+        for pid in children(self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signum)
+
     def is_ready(self) -> bool:
         ready = _program("postgres").with_name("pg_isready")
         command = [ready, "-q", "-h", "127.0.0.1", "-p", str(self.port)]
@@ -217,9 +244,9 @@ class MariaDB(Server):
                     folder.chmod(0o711)
             os.chown(self.folder, 65534, -1)
         (self.folder / "init.sql").write_text(
-            "CREATE DATABASE IF NOT EXISTS test;"
-            "CREATE USER IF NOT EXISTS test@'127.0.0.1';"
-            "GRANT ALL ON *.* TO test@'127.0.0.1';"
+            "CREATE DATABASE IF NOT EXISTS test;\n"  # the server reads a statement a line
+            "CREATE USER IF NOT EXISTS test@'127.0.0.1';\n"
+            "GRANT ALL ON *.* TO test@'127.0.0.1' WITH GRANT OPTION;\n"
         )
         if not self.data.exists():
             subprocess.run(
