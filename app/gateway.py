@@ -9,7 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from app.errors import SessionUnavailable
-from stores.contract import Change, Outcome, Record, Store, StoreUnavailable
+from stores.contract import (
+    Change,
+    ConfigurationError,
+    Outcome,
+    Record,
+    Store,
+    StoreUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +116,7 @@ class Gateway:
             raise self._unavailable(error) from None
 
     def _unavailable(self, error: Exception) -> SessionUnavailable:
-        if isinstance(error, StoreUnavailable):
+        if isinstance(error, (StoreUnavailable, ConfigurationError)):
             reason = str(error)
         elif isinstance(error, TimeoutError):
             reason = f"no answer within {self.store.timeout} s"
