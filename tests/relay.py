@@ -1,9 +1,10 @@
-"""A port that passes bytes on to a server, once it is switched on: a server that comes up late."""
+"""A port that passes bytes on to a server, and can be a server that comes up late or a bad line."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 
 
@@ -13,6 +14,10 @@ class Relay:
     def __init__(self, target: int) -> None:
         self._target = target
         self._sockets: list[socket.socket] = []
+        self._passing = threading.Event()  # answers reach who asked
+        self._passing.set()
+        self.held = 0
+        """Answers that were held back since `hold_answers`."""
         # Bound, so that nobody else takes the port; not listening, so that it refuses.
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -23,7 +28,24 @@ class Relay:
         self._listener.listen()
         threading.Thread(target=self._accept, daemon=True).start()
 
+    def hold_answers(self) -> None:
+        """From now on, requests reach the server and its answers nobody."""
+        self.held = 0
+        self._passing.clear()
+
+    def cut(self) -> None:
+        """Reset every connection there is, with the answers held back; then pass on as before."""
+        sockets, self._sockets = self._sockets, []
+        for each in sockets:
+            with contextlib.suppress(OSError):
+                # Zero seconds to linger: a reset, as of a peer that has gone.
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                each.shutdown(socket.SHUT_RD)
+            each.close()
+        self._passing.set()
+
     def close(self) -> None:
+        self._passing.set()
         for each in (self._listener, *self._sockets):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -35,13 +57,15 @@ class Relay:
                 here, _ = self._listener.accept()
                 there = socket.create_connection(("127.0.0.1", self._target))
                 self._sockets += [here, there]
-                for one, other in ((here, there), (there, here)):
-                    threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
+                for ends in ((here, there, False), (there, here, True)):
+                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
 
-    @staticmethod
-    def _pass(source: socket.socket, sink: socket.socket) -> None:
+    def _pass(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
         with contextlib.suppress(OSError):  # closed
             while chunk := source.recv(65_536):
+                if is_answer and not self._passing.is_set():
+                    self.held += 1
+                    self._passing.wait()
                 sink.sendall(chunk)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
