@@ -1,9 +1,10 @@
-"""A port that passes bytes on to a server, once it is switched on: a server that comes up late."""
+"""A port that passes bytes on to a server, and can be a server that comes up late or a bad line."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 
 
@@ -15,6 +16,10 @@ class Relay:
         self._sockets: list[socket.socket] = []
         self.cut_next_answer = False
         """Whether to cut a connection once, when the server has done what it was asked."""
+        self._passing = threading.Event()  # answers reach who asked
+        self._passing.set()
+        self.held = 0
+        """Answers that were held back since `hold_answers`."""
         # Bound, so that nobody else takes the port; not listening, so that it refuses.
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -25,7 +30,24 @@ class Relay:
         self._listener.listen()
         threading.Thread(target=self._accept, daemon=True).start()
 
+    def hold_answers(self) -> None:
+        """From now on, requests reach the server and its answers nobody."""
+        self.held = 0
+        self._passing.clear()
+
+    def cut(self) -> None:
+        """Reset every connection there is, with the answers held back; then pass on as before."""
+        sockets, self._sockets = self._sockets, []
+        for each in sockets:
+            with contextlib.suppress(OSError):
+                # Zero seconds to linger: a reset, as of a peer that has gone.
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                each.shutdown(socket.SHUT_RD)
+            each.close()
+        self._passing.set()
+
     def close(self) -> None:
+        self._passing.set()
         for each in (self._listener, *self._sockets):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -47,6 +69,9 @@ class Relay:
                     self.cut_next_answer = False
                     source.shutdown(socket.SHUT_RDWR)
                     break
+                if is_answer and not self._passing.is_set():
+                    self.held += 1
+                    self._passing.wait()
                 sink.sendall(chunk)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)

@@ -72,6 +72,10 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG (Linux)
 
 
+def _state(thread: Path) -> str:
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+
+
 class Server:
     """A server process. Made running; `stop()` it."""
 
@@ -148,7 +152,10 @@ class Server:
             process.wait()
 
     def pause(self) -> None:
+        """Stop it where it stands; it takes connections and says nothing."""
         os.kill(self.pid, signal.SIGSTOP)
+        threads = Path(f"/proc/{self.pid}/task")
+        until(lambda: all(_state(thread) == "T" for thread in threads.iterdir()), "all to stop")
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

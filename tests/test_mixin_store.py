@@ -10,7 +10,7 @@ import pytest
 from tornado.web import HTTPError, RequestHandler
 
 from app import Config, Cookie, Group, Route, SessionManager, make_app
-from stores import MemoryStore, StoreUnavailable
+from stores import ConfigurationError, MemoryStore, StoreUnavailable
 from tests.pages import (
     PAGES,
     SECRET,
@@ -106,6 +106,17 @@ async def test_whatever_the_store_raises_is_503(
     assert "a-secret-value" not in caplog.text + response.body.decode()
     store.mend()
     assert await browser.text("/page") == SECRET
+
+
+@pytest.mark.gen_test
+async def test_what_a_store_finds_wrong_when_it_is_opened_is_told_in_the_log(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FaultyStore()
+    store.fail["open"] = ConfigurationError("drop that index")
+    response = await open_page(serve, Returns, store).get("/page")
+    assert response.code == 503
+    assert "store faulty:: drop that index" in caplog.text
 
 
 @pytest.mark.gen_test

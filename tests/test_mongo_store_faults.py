@@ -18,6 +18,7 @@ from stores.contract import Create, Outcome, Update
 from tests.database_servers import Mongod
 from tests.records import make_record
 from tests.servers import missing
+from tests.sockets import connections_to
 
 Answer = TypeVar("Answer")
 
@@ -143,16 +144,3 @@ async def test_the_number_of_connections_is_bounded_also_while_nobody_answers(
     while connections_to(server.port):  # the driver's threads are not waited for
         assert time.monotonic() < deadline, "connections were left open"
         await asyncio.sleep(0.02)
-
-
-def connections_to(port: int) -> int:
-    """Return how many connections this process has to a local port (Linux only)."""
-    mine = set()
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            mine.add(os.readlink(entry))
-        except OSError:
-            continue
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    remote = f"0100007F:{port:04X}"
-    return sum(row[2] == remote and f"socket:[{row[9]}]" in mine for row in rows)

@@ -1,0 +1,27 @@
+"""Bad days of the database servers while the service runs."""
+
+from __future__ import annotations
+
+import os
+
+from stores.redis_client import MAX_CONNECTIONS
+from tests.bad_days import BadDays
+from tests.database_servers import Mongod, Valkey
+
+
+class TestMongoDB(BadDays):
+    kind = Mongod
+    programs = ("mongod",)
+    max_connections = 5 * (os.cpu_count() or 1) + 3  # motor's threads, and the monitor
+
+    def url(self, port: int) -> str:
+        return f"mongodb://127.0.0.1:{port}/bad_days?directConnection=true"
+
+
+class TestValkey(BadDays):
+    kind = Valkey
+    programs = ("valkey-server",)
+    max_connections = MAX_CONNECTIONS
+
+    def url(self, port: int) -> str:
+        return f"redis://127.0.0.1:{port}/0"
