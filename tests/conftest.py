@@ -12,7 +12,7 @@ from app import Config, Group, SessionManager, make_app
 from tests.clock import FakeClock
 from tests.site import Site
 
-pytest_plugins = ["tests.fixtures_servers"]
+pytest_plugins = ["tests.every_store", "tests.fixtures_servers"]
 
 
 @pytest.fixture

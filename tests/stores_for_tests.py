@@ -16,7 +16,7 @@ class SpyStore(Store):
     shared = False
 
     def __init__(self, inner: Store | None = None) -> None:
-        self.inner = inner or MemoryStore()
+        self.inner = MemoryStore() if inner is None else inner
         self.calls: list[tuple[str, list[object]]] = []
 
     @property
@@ -60,7 +60,8 @@ class FaultyStore(SpyStore):
     """Fails on demand.
 
     `fail[operation]` is an exception to raise instead of working; `fail_after[operation]` one to
-    raise when the work is done; `gate[operation]` an event to wait for before working.
+    raise when the work is done; `gate[operation]` an event to wait for before working, and
+    `waiting` the number of calls that do.
     """
 
     def __init__(self, inner: Store | None = None) -> None:
@@ -68,6 +69,7 @@ class FaultyStore(SpyStore):
         self.fail: dict[str, Exception | Callable[[], Exception]] = {}
         self.fail_after: dict[str, Exception] = {}
         self.gate: dict[str, asyncio.Event] = {}
+        self.waiting = 0
 
     @property
     def name(self) -> str:
@@ -85,7 +87,11 @@ class FaultyStore(SpyStore):
 
     async def _before(self, operation: str) -> None:
         if operation in self.gate:
-            await self.gate[operation].wait()
+            self.waiting += 1
+            try:
+                await self.gate[operation].wait()
+            finally:
+                self.waiting -= 1
         if operation in self.fail:
             error = self.fail[operation]
             raise error if isinstance(error, Exception) else error()

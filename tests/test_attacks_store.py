@@ -161,7 +161,7 @@ async def test_the_secret_is_compared_by_its_hash_in_constant_time_and_by_nothin
         compared.append((one, two))
         return verdict
 
-    monkeypatch.setattr("app.manager.compare_digest", compare)
+    monkeypatch.setattr("app.recognition.compare_digest", compare)
     for verdict in (False, True):
         for presented in (secret, *wrong):
             compared.clear()

@@ -1,0 +1,22 @@
+"""Every store there is, by name: a test with the fixture `any_store` runs on each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from stores import MemoryStore, MongoStore, RedisStore, Store
+
+STORES: Mapping[str, Callable[[pytest.FixtureRequest], Store]] = {
+    "memory": lambda _: MemoryStore(),
+    "mongodb": lambda request: MongoStore(request.getfixturevalue("mongod").url),
+    "valkey": lambda request: RedisStore(request.getfixturevalue("valkey").url),
+}
+"""Each makes a store that is not open; it asks for the server it needs."""
+
+
+@pytest.fixture(params=STORES)
+def any_store(request: pytest.FixtureRequest) -> Store:
+    """One store after another, shared with other tests: each uses sessions of its own."""
+    return STORES[request.param](request)
