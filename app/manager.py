@@ -36,8 +36,8 @@ class SessionManager:
 
     A session ends *idle_timeout* after the last request that presented it (to a tenth: the store is
     told at most once in a tenth of that time) and *lifetime* after it began, whichever is first.
-    It holds at most *max_bytes*, measured as JSON in UTF-8, the user's name included. *clock*
-    returns Unix time in seconds. Raises `ConfigurationError`.
+    It holds at most *max_bytes*, measured as JSON in UTF-8. *clock* returns Unix time in seconds.
+    Raises `ConfigurationError`.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class SessionManager:
             return
         update = Update(saved.id, changed, removed, expires, rotation)
         record = update.applied_to(saved)
-        if changed or session._user != saved.user:
+        if changed:
             self._check_size(record)
         try:
             outcome = await self._gateway.write(update)
@@ -257,10 +257,9 @@ class SessionManager:
         return record, secret
 
     def _check_size(self, record: Record) -> None:
-        user = 0 if record.user is None else len(record.user.encode())
-        if values.surely_fits(record.data, self.max_bytes - user):
+        if values.surely_fits(record.data, self.max_bytes):
             return
-        size = len(values.encode(record.data).encode()) + user
+        size = len(values.encode(record.data).encode())
         if size > self.max_bytes:
             raise SessionTooLarge(size, self.max_bytes)
 

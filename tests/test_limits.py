@@ -165,14 +165,17 @@ async def test_a_list_that_grows_inside_is_measured_too(serve: Serve) -> None:
 
 
 @pytest.mark.gen_test
-async def test_the_users_name_counts(browser: Browser, store: SpyStore) -> None:
-    assert await put(browser, None, f"user={'u' * (LIMIT - 1)}") == 413
-    assert browser.cookies == {}
-    assert store.kinds == []
-    assert await put(browser, None, f"user={'u' * (LIMIT - 2)}") == 200
-    assert await put(browser, None, f"user={'v' * (LIMIT - 1)}") == 413
-    assert await put(browser, "x") == 413
-    assert store.kinds == ["Create", "load", "load"]
+async def test_the_users_name_does_not_count_and_has_a_bound_of_its_own(
+    browser: Browser, store: SpyStore
+) -> None:
+    assert await put(browser, text_of(LIMIT), f"key=kept&user={'u' * 255}") == 200
+    assert store.kinds == ["Create"]
+    assert await put(browser, None, f"user={'v' * 256}") == 500
+    assert store.kinds == ["load"]
+    session = await SessionManager(store).load(None)
+    with pytest.raises(ValueError, match="a user of at most 255 characters"):
+        session.sign_in("\N{GRINNING FACE}" * 256)
+    assert session.unchanged()
 
 
 @pytest.mark.gen_test

@@ -165,7 +165,9 @@ async def test_time_outs_and_tokens_are_each_managers_own(serve: Serve, clock: F
         MemoryStore(), cookie=Cookie("admin"), idle_timeout=timedelta(minutes=5), clock=clock
     )
     pages = (Route("", Show), Route("set/<value>", Set), Route("renew", Renew))
-    routes = Group("/", Group("shop", *pages, sessions=True), Group("admin", *pages, sessions=admin))
+    routes = Group(
+        "/", Group("shop", *pages, sessions=True), Group("admin", *pages, sessions=admin)
+    )
     browser = serve(routes, shop).browser()
     await browser.text("/shop/set/apple")
     await browser.text("/admin/set/key")
