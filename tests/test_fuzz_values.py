@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -89,7 +90,10 @@ def generated(hostile: HostileValues, keys: int = KEYS) -> dict[str, Any]:
 def assert_same(before: dict[str, Any], after: dict[str, Any]) -> None:
     assert sorted(before) == sorted(after)
     for key, value in before.items():
-        assert values.same(value, after[key]), (key, value, after[key])
+        kept = after[key]
+        assert values.same(value, kept), (key, value, kept)
+        # By other means, too: JSON text tells 1, 1.0 and True apart, and 0.0 from -0.0.
+        assert json.dumps(value, sort_keys=True) == json.dumps(kept, sort_keys=True), key
 
 
 @pytest.mark.gen_test(timeout=120)
