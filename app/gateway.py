@@ -19,6 +19,9 @@ Answer = TypeVar("Answer")
 MAX_BATCH = 500
 """Items of one store call: a bound for the store's sake; a loop's turn rarely brings as many."""
 
+MAX_BATCHES = 2
+"""Calls of one kind on their way to the store: while it works on one, the next is put together."""
+
 
 class Gateway:
     """All traffic of one manager with its store.
@@ -122,9 +125,9 @@ class Gateway:
 
 
 class _Gatherer(Generic[Item, Answer]):
-    """Sends together what arrives in one turn of the loop, or while a batch is on its way.
+    """Sends together what arrives in one turn of the loop, or while other batches are on their way.
 
-    Nobody joins a batch that was already sent.
+    Nobody joins a batch that was already sent. As long as items come one by one, each goes at once.
     """
 
     def __init__(
@@ -137,33 +140,43 @@ class _Gatherer(Generic[Item, Answer]):
         # longer than the time-out in all.
         self._patience = float("inf") if timeout is None else timeout / 2
         self._waiting: list[tuple[Item, float, asyncio.Future[Answer]]] = []
-        self._sending: asyncio.Task[None] | None = None
+        self._gathering: asyncio.Task[None] | None = None  # sends in the loop's next turn
+        self._on_their_way = 0
+        self._lone = True  # the last batch was of one item
 
     async def ask(self, item: Item) -> Answer:
         """Send *item*, alone or with others, and return what was answered to it."""
+        if self._lone and not self._on_their_way and self._gathering is None:
+            self._on_their_way = 1
+            try:
+                return (await self._send([item], 0.0))[0]
+            finally:
+                self._on_their_way -= 1
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((item, loop.time(), future))
-        if self._sending is None:
-            # A task begins in the loop's next turn: what arrives in this one goes along.
-            self._sending = loop.create_task(self._send_waiting())
+        if self._gathering is None and self._on_their_way < MAX_BATCHES:
+            self._gathering = loop.create_task(self._send_waiting())
         try:
             return await future
         finally:
             del future  # a failed one refers to this frame
 
     async def _send_waiting(self) -> None:
+        self._gathering = None
+        self._on_their_way += 1
         time = asyncio.get_running_loop().time
         try:
             while self._waiting:
                 now = time()
                 batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+                self._lone = len(batch) == 1
                 while batch and now - batch[0][1] > self._patience:
                     _fail(batch.pop(0)[2], "it did not answer those before in time")
                 if batch:
                     await self._send_batch(batch, now - batch[0][1])
         finally:
-            self._sending = None
+            self._on_their_way -= 1
 
     async def _send_batch(
         self, batch: list[tuple[Item, float, asyncio.Future[Answer]]], waited: float

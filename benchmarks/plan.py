@@ -46,8 +46,8 @@ def plan(cost: Mapping[str, Mapping[str, Any]], bytes_of_record: float | None) -
         )
     lines.append(
         f"- Log: {REQUESTS * WRITES:,.0f} writes a second x {together['log_bytes'] / WRITES:.0f} "
-        f"bytes = {REQUESTS * together['log_bytes'] / 1e6:,.0f} MB/s of write-ahead log, over all "
-        "shards, on each member."
+        f"bytes = {REQUESTS * together['log_bytes'] / 1e6:,.0f} MB/s of write-ahead log, which "
+        "the shards share; each member writes its shard's part."
     )
     if bytes_of_record is not None:
         lines.append(

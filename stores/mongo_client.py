@@ -27,6 +27,11 @@ def database_of(url: str) -> str | None:
     checked = url
     if url.startswith(SRV):
         checked = "mongodb://" + url.removeprefix(SRV).partition("?")[0]
+        host = checked.rpartition("@")[2].removeprefix("mongodb://").partition("/")[0]
+        if "," in host or ":" in host:
+            raise ConfigurationError(
+                "the store's URL: mongodb+srv:// takes one host name, without a port"
+            )
     with _errors_of(url), warnings.catch_warnings():
         warnings.simplefilter("error")  # PyMongo warns of an option that it is going to ignore
         from pymongo.uri_parser import parse_uri
@@ -100,7 +105,8 @@ class _errors_of:  # noqa: N801 - reads as what it does
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         from pymongo.errors import PyMongoError
 
-        if isinstance(error, (PyMongoError, ValueError, TypeError, Warning)):
+        # OSError: a file that an option names.
+        if isinstance(error, (PyMongoError, ValueError, TypeError, OSError, Warning)):
             raise ConfigurationError(_mistake(self._url, str(error))) from None
 
 
@@ -108,6 +114,8 @@ def _mistake(url: str, message: str) -> str:
     """Name the option that *message* is about, if it is; nothing else of a URL is safe to quote."""
     options = re.findall(r"[?&;]([A-Za-z]+)=", url.rpartition("@")[2])
     named = [option for option in options if option.lower() in message.lower()]
+    if "No such file" in message or "Permission denied" in message:
+        return "the store's URL has a MongoDB option that names a file which cannot be read"
     if named:
         return f"the store's URL has an option that MongoDB does not take so: {' or '.join(named)}"
     return (
