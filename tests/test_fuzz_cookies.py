@@ -64,8 +64,8 @@ class Clients:
 
     def superseded(self, header: str) -> bool:
         """Tell whether writing is refused to who sends *header*."""
-        presented = tokens_in(header)
-        return self.former in presented and not any(token in self.live for token in presented)
+        tokens = tokens_in(header)
+        return self.former in tokens and not any(token in self.live for token in tokens)
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -81,9 +81,11 @@ async def test_a_generated_header_opens_the_session_it_names_or_none(clock: Fake
         store.calls.clear()
         session = await manager.load(header)
         asked = [id for _, ids in store.calls for id in ids]
-        assert all(operation == "load" for operation, _ in store.calls), header
-        assert asked == list(dict.fromkeys(map(id_of, presented))), header
+        assert set(asked) == {id_of(token) for token in presented}, header
+        assert len(asked) <= len(presented), header
+        assert {operation for operation, _ in store.calls} <= {"load"}, header
         opened = sum(token in clients.live for token in presented)
+
         assert session.get("name") == clients.meant(header), header
         assert session.live == (opened == 1), header
         if session.live:
