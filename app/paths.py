@@ -114,10 +114,12 @@ class PathTemplate(Matcher):
                 f"{self.template} takes {len(self.parameters)} arguments, not {len(args)}"
             )
         values = iter(args)
-        return "".join(
+        path = "".join(
             piece if safe is None else quote(str(next(values)), safe=safe)
             for piece, safe in self._pieces
         )
+        # To a browser, what begins with two slashes is the name of another site.
+        return f"/%2F{path[2:]}" if path.startswith("//") else path
 
 
 def _parse(template: str) -> Iterator[tuple[str, str, str | None]]:

@@ -9,7 +9,7 @@ from tornado.web import authenticated
 from tornado.websocket import WebSocketHandler
 
 from app import Group, Route, SessionMixin
-from tests.pages import Page
+from tests.pages import Page, Renew
 
 
 class Cart(Page):
@@ -33,11 +33,6 @@ class SignOut(Page):
     def get(self) -> None:
         self.session.sign_out()
         self.write("bye")
-
-
-class Renew(Page):
-    def get(self) -> None:
-        self.session.regenerate()
 
 
 class Who(Page):

@@ -30,6 +30,13 @@ class Keep(Page):
         self.session["kept"] = "before"
 
 
+class Renew(Page):
+    """Replaces the session's token."""
+
+    def get(self) -> None:
+        self.session.regenerate()
+
+
 class Plain(RequestHandler):
     """Answers without looking at any session."""
 

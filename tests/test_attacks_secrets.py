@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,8 +12,9 @@ from tornado.web import HTTPError
 
 from app import Config, Group, Route, SessionManager, make_app, token
 from app.gateway import Gateway
-from stores import MemoryStore, MongoStore, RedisStore, Store
+from stores import MemoryStore, Store
 from stores.contract import Create, Delete, Record, Update
+from tests.every_store import STORES
 from tests.leaks import leaks, spellings, whole_log
 from tests.pages import Kept, Page
 from tests.raw import RawConnection
@@ -22,18 +23,6 @@ from tests.site import Browser, Site
 
 VALUE, USER, PASSWORD = "a-value-kept-in-it", "ada-the-user", "hunter2-the-password"
 TEXT = "text of the handler's own error"
-
-MakeStore = Callable[[pytest.FixtureRequest], Store]
-STORES: Mapping[str, MakeStore] = {
-    "memory": lambda request: MemoryStore(),
-    "mongod": lambda request: MongoStore(request.getfixturevalue("mongod").url, database="leaks"),
-    "valkey": lambda request: RedisStore(request.getfixturevalue("valkey").url, prefix="leaks:"),
-}
-
-
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest) -> Store:
-    return STORES[request.param](request)
 
 
 class SignIn(Page):
@@ -129,11 +118,11 @@ async def look(browser: Browser, path: str, tokens: list[str], pages: list[str])
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("traceback", [False, True])
 async def test_nothing_secret_is_logged_or_answered_whatever_goes_wrong(
-    serve: Callable[..., Site], store: Store, traceback: bool
+    serve: Callable[..., Site], any_store: Store, traceback: bool
 ) -> None:
     tokens: list[str] = []
     with nothing_leaks(tokens, VALUE, USER) as pages:
-        site = serve(ROUTES, SessionManager(store), serve_traceback=traceback)
+        site = serve(ROUTES, SessionManager(any_store), serve_traceback=traceback)
         browser = site.browser()
         for _ in range(2):
             assert await look(browser, "/sign-in", tokens, pages) == 200
@@ -149,8 +138,9 @@ async def test_nothing_secret_is_logged_or_answered_whatever_goes_wrong(
 
 @pytest.mark.gen_test(timeout=30)
 async def test_nothing_secret_is_logged_or_answered_when_the_store_fails(
-    serve: Callable[..., Site], store: Store
+    serve: Callable[..., Site], any_store: Store
 ) -> None:
+    store = any_store
     tokens: list[str] = []
     with nothing_leaks(tokens, VALUE, USER) as pages:
         browser = serve(ROUTES, SessionManager(store), serve_traceback=True).browser()
@@ -169,9 +159,9 @@ async def test_nothing_secret_is_logged_or_answered_when_the_store_fails(
 
 
 @pytest.mark.gen_test(timeout=30)
-@pytest.mark.parametrize("kind", ["mongod", "valkey"])
+@pytest.mark.parametrize(("kind", "server"), [("mongodb", "mongod"), ("valkey", "valkey")])
 async def test_nothing_secret_is_logged_when_a_server_is_too_slow_or_refuses(
-    serve: Callable[..., Site], request: pytest.FixtureRequest, kind: str
+    serve: Callable[..., Site], request: pytest.FixtureRequest, kind: str, server: str
 ) -> None:
     tokens: list[str] = []
     store = STORES[kind](request)
@@ -184,8 +174,7 @@ async def test_nothing_secret_is_logged_when_a_server_is_too_slow_or_refuses(
         store.timeout = patience
         assert await look(browser, "/kept", tokens, pages) == 200
 
-        server = request.getfixturevalue(kind)
-        url = server.url.replace("://", f"://{USER}:{PASSWORD}@")
+        url: str = request.getfixturevalue(server).url.replace("://", f"://{USER}:{PASSWORD}@")
         locked_out = SessionManager(type(store)(url))
         browser = serve(ROUTES, locked_out, serve_traceback=True).browser()
         assert await look(browser, "/sign-in", tokens, pages) == 503
@@ -228,7 +217,8 @@ async def test_a_change_that_comes_too_late_is_an_error_without_the_value(
 
 
 @pytest.mark.gen_test
-async def test_nothing_secret_is_in_a_repr_or_an_error(store: Store) -> None:
+async def test_nothing_secret_is_in_a_repr_or_an_error(any_store: Store) -> None:
+    store = any_store
     manager = SessionManager(store)
     session = await manager.load(None)
     session["kept"] = VALUE

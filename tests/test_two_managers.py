@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from app import Cookie, Group, Route, SessionManager, SessionsOff
 from stores import MemoryStore
-from tests.pages import Page
+from tests.clock import FakeClock
+from tests.pages import Page, Renew
 from tests.site import Browser, Site
 from tests.stores_for_tests import FaultyStore
 
@@ -154,3 +156,26 @@ async def test_a_manager_of_no_group_is_refused(
     assert (await serve(routes, shop).browser().get("/both")).code == 500
     assert SessionsOff.__name__ in caplog.text
     assert "takes the manager of a group" in caplog.text
+
+
+@pytest.mark.gen_test
+async def test_time_outs_and_tokens_are_each_managers_own(serve: Serve, clock: FakeClock) -> None:
+    shop = SessionManager(MemoryStore(), cookie=Cookie("shop"), clock=clock)
+    admin = SessionManager(
+        MemoryStore(), cookie=Cookie("admin"), idle_timeout=timedelta(minutes=5), clock=clock
+    )
+    pages = (Route("", Show), Route("set/<value>", Set), Route("renew", Renew))
+    routes = Group(
+        "/", Group("shop", *pages, sessions=True), Group("admin", *pages, sessions=admin)
+    )
+    browser = serve(routes, shop).browser()
+    await browser.text("/shop/set/apple")
+    await browser.text("/admin/set/key")
+    tokens = dict(browser.cookies)
+    await browser.text("/shop/renew")
+    assert browser.cookies["shop"] != tokens["shop"]
+    assert browser.cookies["admin"] == tokens["admin"]
+    assert await browser.text("/admin") == "key None"
+    clock.advance(301)
+    assert await browser.text("/admin") == "nothing None"
+    assert await browser.text("/shop") == "apple None"
