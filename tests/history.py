@@ -91,6 +91,12 @@ def _cookies(history: list[Operation]) -> Iterator[str]:
             o.kind in ("read", "delete", "sign-out") or (o.kind == "set" and o.session)
         ):
             yield f"#{o.number}, a {o.kind}, set a session cookie"
+    rotated: set[str] = set()
+    for o in history:
+        if o.token is not None and o.token_set and o.session is not None and o.session == o.id_set:
+            if o.token in rotated:
+                yield f"#{o.number} replaced a token that another had replaced"
+            rotated.add(o.token)
     given = [o.token_set for o in history if o.token_set]
     if len(given) != len(set(given)):
         yield "a token was given twice"

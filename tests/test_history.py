@@ -88,6 +88,11 @@ BROKEN = {
     "after its end": [BEGIN, read(kind="sign-out", removed=True), read()],
     "neither ended nor replaced": [BEGIN, read(session=None, seen={})],
     "had replaced": [BEGIN, read(kind="regenerate", token_set="t2", id_set="R"), read()],
+    "that another had replaced": [
+        BEGIN,
+        read(kind="regenerate", token_set="t2", id_set="R", start=10, end=20),
+        read(kind="regenerate", token_set="t3", id_set="R", start=11, end=21),
+    ],
     "got no new token": [BEGIN, read(kind="regenerate")],
     "never given": [BEGIN, read(token="forged")],
     "with a token of": [BEGIN, ANOTHER, read(token="tQ")],

@@ -45,6 +45,9 @@ KINDS = {
     "sign-out": 4,
 }
 KEYS = "abc"
+LISTS = "c"
+"""Of these keys the value is kept in a list, of which each request that reads it gets a copy."""
+
 DAY = 24 * 3600
 
 
@@ -114,9 +117,10 @@ class Run:
         _note(operation, response)
 
     def _steps(self, o: Operation) -> list[str]:
+        value = json.dumps([o.number] if o.key in LISTS else o.number)
         change = {
-            "set": f"set {o.key} {o.number}",
-            "fail": f"set {o.key} {o.number}",
+            "set": f"set {o.key} {value}",
+            "fail": f"set {o.key} {value}",
             "delete": f"delete {o.key}",
             "sign-in": f"sign-in u{o.number}",
         }
@@ -146,7 +150,7 @@ def _note(o: Operation, response: HTTPResponse) -> None:
     if o.status == 200:
         was = json.loads(response.body)["was"]
         o.session = was["id"]
-        o.seen = dict(was["data"])
+        o.seen = {k: v[0] if k in LISTS else v for k, v in was["data"].items()}
         if was["user"] is not None:
             o.seen["@user"] = was["user"]
 
