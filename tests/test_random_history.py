@@ -1,6 +1,6 @@
 """Many clients over few sessions, at random, over every store; the history is checked afterwards.
 
-HISTORY_OPERATIONS is the number of requests of one run (1000), HISTORY_RUNS of runs a store (2),
+HISTORY_OPERATIONS is the number of requests of one run (600), HISTORY_RUNS of runs a store (2),
 HISTORY_SEED the first run's seed.
 """
 
@@ -28,7 +28,7 @@ from tests.site import Browser, Site
 from tests.steps import PATIENCE, Steps, cookies_set, steps
 from tests.stores_for_tests import FaultyStore
 
-OPERATIONS = int(os.environ.get("HISTORY_OPERATIONS", "1000"))
+OPERATIONS = int(os.environ.get("HISTORY_OPERATIONS", "600"))
 RUNS = int(os.environ.get("HISTORY_RUNS", "2"))
 SEED = int(os.environ.get("HISTORY_SEED", "1"))
 
