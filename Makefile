@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test test-faults lint install bench bench-quick lock clean
+.PHONY: run test test-faults lint install lock clean
+.PHONY: bench bench-quick bench-cost bench-processes bench-scale
 
 run: .venv/run
 	@exec $(BIN)/python main.py $(ARGS)
@@ -23,9 +24,14 @@ lint: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.report
 
 bench-quick: .venv/dev
 	$(BIN)/python -m benchmarks --quick
+
+bench-cost bench-processes bench-scale: bench-%: .venv/dev
+	$(BIN)/python -m benchmarks.$* $(ARGS)
+	$(BIN)/python -m benchmarks.report
 
 # The stamps tell what is installed: run what serving needs, dev what testing needs besides.
 .venv/bin/python:

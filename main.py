@@ -20,6 +20,8 @@ from stores import Store
 
 STORE_VARIABLE = "SESSION_STORE"
 
+LOG_LEVELS = ("debug", "info", "warning", "error", "none")
+
 log = logging.getLogger("main")
 
 define("port", default=8888, help="port to listen on; 0 takes a free one", group="service")
@@ -82,9 +84,13 @@ def _parse(argv: list[str]) -> str | None:
             raise tornado.options.Error(f"unknown option {flag.partition('=')[0]}; see --help")
     words = [word for word in argv[1:] if not word.startswith("-")]
     try:
-        rest = options.parse_command_line([argv[0], *flags, *words])
+        rest = options.parse_command_line([argv[0], *flags, *words], final=False)
     except ValueError as error:
         raise tornado.options.Error(f"an option has a bad value: {error}; see --help") from None
+    if options.logging not in LOG_LEVELS:
+        raise tornado.options.Error(
+            f"--logging={options.logging} is none of {', '.join(LOG_LEVELS)}"
+        )
     if not 0 <= options.port <= 65535:
         raise tornado.options.Error(f"--port={options.port} is not a port: 0 to 65535")
     if rest not in ([], ["routes"]):
@@ -92,6 +98,10 @@ def _parse(argv: list[str]) -> str | None:
             f"unknown command {' '.join(rest)!r}; there is: routes (and a value follows its option "
             "after =, as in --port=8888)"
         )
+    try:
+        options.run_parse_callbacks()  # sets up logging
+    except (ValueError, OSError) as error:
+        raise tornado.options.Error(f"logging cannot be set up: {error}; see --help") from None
     return rest[0] if rest else None
 
 

@@ -14,6 +14,7 @@ from tornado.httputil import HTTPServerRequest
 from app.errors import SessionUnavailable
 from app.manager import SessionManager
 from app.routing import Endpoint, Group, compile_routes
+from app.tornado_log import redact
 
 DEFAULTS: Mapping[str, Any] = {"cross_origin_protection": True}
 """Tornado settings that this application has unless `Config.settings` says otherwise."""
@@ -29,7 +30,7 @@ class Config:
 
     routes: Group
     sessions: SessionManager | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)  # has cookie_secret
 
 
 class Application(tornado.web.Application):
@@ -87,6 +88,7 @@ def make_app(config: Config) -> Application:
 
     Raises `ConfigurationError` for every mistake in the routes and the managers.
     """
+    redact()
     return Application(compile_routes(config.routes, config.sessions), config.settings)
 
 

@@ -35,6 +35,7 @@ class Cookie:
     samesite: str = "Lax"
     partitioned: bool = False
     persistent: bool = True
+    _start: str = field(init=False, repr=False, compare=False)
     _found: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _attributes: str = field(init=False, repr=False, compare=False)
     _needs_secure: bool = field(init=False, repr=False, compare=False)
@@ -75,6 +76,7 @@ class Cookie:
         if self.partitioned:
             attributes += "; Partitioned"
         found = re.compile(rf"(?:^|;)[ \t]*{re.escape(self.name)}[ \t]*=[ \t]*([^;]*)")
+        object.__setattr__(self, "_start", f"{self.name}=")
         object.__setattr__(self, "_found", found)
         object.__setattr__(self, "_attributes", attributes)
         object.__setattr__(self, "_needs_secure", needs_secure)
@@ -85,13 +87,17 @@ class Cookie:
         A value of another form, quoted ones too, is none of ours. Of more than
         `MAX_CANDIDATES` different tokens none is returned.
         """
-        values = self._found.findall(header)
+        if ";" not in header and header.startswith(self._start):  # the only cookie there is
+            values = [header[len(self._start) :]]
+        else:
+            values = self._found.findall(header)
         if not values:
             return False, []
         if len(values) == 1:
-            value = values[0].rstrip(" \t")
+            value = values[0].strip(" \t")
             return True, [value] if _TOKEN(value) else []
-        tokens = list(dict.fromkeys(v for v in map(str.rstrip, values) if _TOKEN(v)))
+        values = [value.rstrip(" \t") for value in values]
+        tokens = list(dict.fromkeys(value for value in values if _TOKEN(value)))
         return True, tokens if len(tokens) <= MAX_CANDIDATES else []
 
     def render(self, value: str, *, max_age: int | None, over_tls: bool) -> str:

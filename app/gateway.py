@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from app.errors import SessionUnavailable
-from stores.contract import Change, Outcome, Record, Store, StoreUnavailable
+from stores.contract import Change, ConfigurationError, Outcome, Record, Store, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Gateway:
             raise self._unavailable(error) from None
 
     def _unavailable(self, error: Exception) -> SessionUnavailable:
-        if isinstance(error, StoreUnavailable):
+        if isinstance(error, StoreUnavailable | ConfigurationError):
             reason = str(error)
         elif isinstance(error, TimeoutError):
             reason = f"no answer within {self.store.timeout} s"
@@ -147,7 +147,10 @@ class _Gatherer(Generic[Item, Answer]):
         if self._sending is None:
             # A task begins in the loop's next turn: what arrives in this one goes along.
             self._sending = loop.create_task(self._send_waiting())
-        return await future
+        try:
+            return await future
+        finally:
+            del future  # a failed one refers to this frame
 
     async def _send_waiting(self) -> None:
         time = asyncio.get_running_loop().time

@@ -6,7 +6,6 @@ The one place that knows both of tokens and of records: life-times, rotation, co
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -22,17 +21,14 @@ from app.errors import (
     SessionUnavailable,
 )
 from app.gateway import Gateway
+from app.recognition import CURRENT, REPLACED, UNKNOWN, Standing, choose, recognise
+from app.rotation import rotate, take_back, undone
 from app.session import Session, Stage
 from app.sweeper import Sweeper
-from stores.contract import JSON, Create, Delete, Outcome, Record, Rotation, Store, Update
+from stores.contract import JSON, Create, Delete, Outcome, Record, Store, Update
 
-log = logging.getLogger(__name__)
-
-GRACE = 30.0
-"""Seconds for which the token before the last rotation is recognised as such."""
-
-TAKE_BACK_ATTEMPTS = 60
-"""Tries, a second apart, at undoing a rotation that the store may or may not have made."""
+_OPEN = Stage.OPEN
+_NO_COOKIE: tuple[bool, list[str]] = (False, [])
 
 
 class SessionManager:
@@ -103,35 +99,17 @@ class SessionManager:
         Raises `SessionUnavailable`. The store is asked only for what has the form of a token.
         """
         now = self.clock()
-        record, superseded = None, False
-        stage = Stage.READ_ONLY if read_only else Stage.OPEN
-        presented, tokens = self.cookie.find(header) if header else (False, ())
-        for text in tokens:
-            id, secret = token.decode(text)
-            found = await self._gateway.load(id)
-            if found is None or not self._lives(found, now):
-                continue
-            secret_hash = token.hash_secret(secret)
-            if compare_digest(secret_hash, found.secret_hash):
-                if record is not None:
-                    # Two cookies open two sessions: one may have been planted by a neighbouring
-                    # site, and which one cannot be told.
-                    record = None
-                    break
-                record = found
-            elif _was_replaced(secret_hash, found, now):
-                superseded = True
-        if superseded and record is None:
-            stage = Stage.SUPERSEDED
-        return Session(
-            self,
-            record,
-            stage=stage,
-            presented_at=now,
-            touch_due=record is not None and self._extension(record, now) is not None,
-            cookie_presented=presented,
-            over_tls=over_tls,
-        )
+        record = None
+        stage = Stage.READ_ONLY if read_only else _OPEN
+        presented, tokens = self.cookie.find(header) if header is not None else _NO_COOKIE
+        if tokens:
+            record, standing = await self._find(tokens, now)
+            if standing is not CURRENT:
+                record = None
+                if standing is REPLACED:
+                    stage = Stage.SUPERSEDED
+        touch_due = record is not None and self._extension(record, now) is not None
+        return Session(self, record, stage, now, touch_due, presented, over_tls)
 
     async def commit(self, session: Session) -> None:
         """Have the store acknowledge the session's changes; put what the client needs to be told
@@ -140,35 +118,31 @@ class SessionManager:
         Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`, and `TypeError` or
         `ValueError` for a nested value that cannot be kept. Nothing is written then.
         """
+        while session._saving is not None:  # by another task of the same request
+            await session._saving
+        session._saving = asyncio.get_running_loop().create_future()
+        try:
+            await self._commit(session)
+        finally:
+            session._saving.set_result(None)
+            session._saving = None
+
+    async def _commit(self, session: Session) -> None:
         changed, removed = session._delta()
         if session._stage is Stage.READ_ONLY:
             if changed or removed:
                 raise SessionReadOnly(
                     "a list or dict of the session was changed in a group with read_only=True"
                 )
-            return
-        if session._gone or session._stage is Stage.SUPERSEDED:
-            return
-        if session.live:
-            await self._update(session, changed, removed)
-            return
-        ending = session._saved if session._destroyed else None
-        told = session._destroyed and (session._cookie_presented or session._set_cookie is not None)
-        if changed or session._user is not None:
-            await self._create(session, changed)
-        elif session._destroyed:
+        elif session._gone or session._stage is Stage.SUPERSEDED:
             session._begin(None)
-        if ending is not None:
-            try:
-                await self._gateway.write(Delete(ending.id))
-            except SessionUnavailable:
-                session._set_cookie = None  # the client stays where it was
-                raise
-        if told and not session.live:
-            session._set_cookie = self.cookie.render_removal(over_tls=session._over_tls)
+        elif session.live:
+            await self._update(session, changed, removed)
+        else:
+            await self._replace(session, changed)
 
     async def refresh(self, session: Session) -> bool:
-        """Go on from what the store has; return whether there is anything.
+        """Go on from what the store has; return whether there is anything under this token.
 
         Raises `SessionUnavailable`.
         """
@@ -178,7 +152,7 @@ class SessionManager:
         return record is not None
 
     async def still_lives(self, session: Session) -> bool:
-        """Return whether the session's record lives, leaving its changes as they are.
+        """Return whether the session's token opens its record, leaving its changes as they are.
 
         Raises `SessionUnavailable`.
         """
@@ -188,13 +162,28 @@ class SessionManager:
         saved = session._saved
         if saved is None or session._destroyed:
             return None
-        record = await self._gateway.load(saved.id)
-        if record is None or not self._lives(record, self.clock()):
+        record = await self._load_living(saved.id, self.clock())
+        if record is not None and not compare_digest(record.secret_hash, saved.secret_hash):
+            record = None  # who holds this connection may not be who has signed in meanwhile
+        if record is None:
             self._drop(session)
-            return None
         return record
 
     # Reading
+
+    async def _find(self, tokens: list[str], now: float) -> tuple[Record | None, Standing]:
+        """Return the living record that the tokens lead to, from one store call."""
+        if len(tokens) == 1:
+            id, secret = token.decode(tokens[0])
+            record = await self._load_living(id, now)
+            return record, UNKNOWN if record is None else recognise(record, secret, now)
+        ids, secrets = zip(*map(token.decode, tokens), strict=True)
+        records = await asyncio.gather(*(self._load_living(id, now) for id in ids))
+        return choose(secrets, records, now)
+
+    async def _load_living(self, id: bytes, now: float) -> Record | None:
+        record = await self._gateway.load(id)
+        return record if record is not None and self._lives(record, now) else None
 
     def _lives(self, record: Record, now: float) -> bool:
         return now < record.expires and now < record.created + self._lifetime
@@ -207,14 +196,7 @@ class SessionManager:
         expires = self._extension(saved, session._presented_at)
         rotation, secret = None, b""
         if session._rotating:
-            secret = token.new_secret()
-            rotation = Rotation(
-                expected_hash=saved.secret_hash,
-                secret_hash=token.hash_secret(secret),
-                rotated=self.clock(),
-                user=session._user,
-                persistent=session.persistent,
-            )
+            rotation, secret = rotate(saved, session._user, session.persistent, self.clock())
         elif not changed and not removed and expires is None:
             return
         update = Update(saved.id, changed, removed, expires, rotation)
@@ -225,7 +207,7 @@ class SessionManager:
             outcome = await self._gateway.write(update)
         except SessionUnavailable:
             if rotation is not None:
-                self._run(self._take_back(saved, update, rotation))
+                self._run(take_back(self._gateway, undone(saved, update, rotation, self.clock())))
             raise
         if outcome is Outcome.CONFLICT:
             raise SessionConflict("the session's token was replaced meanwhile; send it again")
@@ -234,9 +216,29 @@ class SessionManager:
             return
         if rotation is not None:
             self._tell(session, record, secret, rotation.rotated)
-        session._acknowledge(record)
+        session._acknowledge(record, rotated=rotation is not None, destroyed=0)
 
-    async def _create(self, session: Session, changed: dict[str, JSON]) -> None:
+    async def _replace(self, session: Session, changed: dict[str, JSON]) -> None:
+        """Begin a new record if there is something to keep, then end the one that was destroyed.
+
+        In that order, so that a failure leaves the client where it was.
+        """
+        destroyed = session._destroyed
+        ending = session._saved if destroyed else None
+        record, begun = None, None
+        if changed or session._user is not None:
+            begun = await self._create(session, changed)
+        if ending is not None:
+            await self._gateway.write(Delete(ending.id))
+        if begun is not None:
+            record, secret = begun
+            self._tell(session, record, secret, record.created)
+        elif destroyed and (session._cookie_presented or session._set_cookie is not None):
+            session._set_cookie = self.cookie.render_removal(over_tls=session._over_tls)
+        session._acknowledge(record, rotated=True, destroyed=destroyed)
+
+    async def _create(self, session: Session, data: dict[str, JSON]) -> tuple[Record, bytes]:
+        """Have the store keep a new record; return it and its secret."""
         now = self.clock()
         secret = token.new_secret()
         record = Record(
@@ -244,7 +246,7 @@ class SessionManager:
             secret_hash=token.hash_secret(secret),
             created=now,
             expires=now + min(self._idle, self._lifetime),
-            data=changed,
+            data=data,
             user=session._user,
             persistent=session.persistent,
         )
@@ -252,34 +254,7 @@ class SessionManager:
         if await self._gateway.write(Create(record)) is not Outcome.DONE:
             # 128 random bits: it is the generator or the store that is broken.
             raise SessionUnavailable(f"store {self.store.name}: has a new session's id already")
-        self._tell(session, record, secret, now)
-        session._acknowledge(record)
-
-    async def _take_back(self, saved: Record, update: Update, rotation: Rotation) -> None:
-        """Undo a rotation of which the store did not say whether it happened.
-
-        The client was told 503 and knows no other token than the former one, which must go on
-        working, and with the rights it had.
-        """
-        undo = Update(
-            saved.id,
-            set={k: saved.data[k] for k in (*update.set, *update.unset) if k in saved.data},
-            unset=[k for k in update.set if k not in saved.data],
-            rotation=Rotation(
-                expected_hash=rotation.secret_hash,
-                secret_hash=saved.secret_hash,
-                rotated=self.clock(),
-                user=saved.user,
-                persistent=saved.persistent,
-            ),
-        )
-        for _ in range(TAKE_BACK_ATTEMPTS):
-            try:
-                await self._gateway.write(undo)  # CONFLICT: it had not happened
-                return
-            except SessionUnavailable:
-                await asyncio.sleep(1)
-        log.warning("store %s: a session may have lost its token", self.store.name)
+        return record, secret
 
     def _check_size(self, record: Record) -> None:
         if values.surely_fits(record.data, self.max_bytes):
@@ -317,13 +292,3 @@ class SessionManager:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-def _was_replaced(secret_hash: bytes, record: Record, now: float) -> bool:
-    """Tell whether this is the secret that the record's last rotation has just replaced."""
-    return (
-        record.former_hash is not None
-        and record.rotated is not None
-        and now - record.rotated < GRACE
-        and compare_digest(secret_hash, record.former_hash)
-    )

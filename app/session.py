@@ -1,26 +1,23 @@
-"""The session as a handler sees it: a mapping that knows what changed."""
+"""The session as a handler sees it: a mapping that knows what changed, and its life."""
 
 from __future__ import annotations
 
+import asyncio
 import enum
-from collections.abc import Iterator, Mapping, MutableMapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app import token, values
+from app.delta import DeltaMapping
 from app.errors import SessionCommitted, SessionConflict, SessionReadOnly
-from stores.contract import JSON, Record
+from stores.contract import Record
 
 if TYPE_CHECKING:
     from app.manager import SessionManager
 
 
-class _Removed:
-    """Stands in `Session._local` for a key that was deleted."""
-
-
-_REMOVED: Any = _Removed()
-_NOTHING: Mapping[str, JSON] = {}
+MAX_USER = 255
+"""Characters of a user's name: what every database can keep in an indexed column."""
 
 
 class Stage(enum.IntEnum):
@@ -33,7 +30,10 @@ class Stage(enum.IntEnum):
     SUPERSEDED = 4
 
 
-class Session(MutableMapping[str, "JSON"]):
+_COMMITTED = Stage.COMMITTED
+
+
+class Session(DeltaMapping):
     """What the application knows of one client; made by `SessionManager.load`.
 
     Keys are `str`, values `None`, `bool`, `int` (64 bit), finite `float`, `str`, `list`, `dict` and
@@ -48,17 +48,16 @@ class Session(MutableMapping[str, "JSON"]):
 
     # Underscored names are shared with SessionManager, the other half of this class.
     __slots__ = (
-        "_base",
         "_cookie_presented",
         "_destroyed",
         "_gone",
-        "_local",
         "_manager",
         "_over_tls",
         "_persistent",
         "_presented_at",
         "_rotating",
         "_saved",
+        "_saving",
         "_set_cookie",
         "_stage",
         "_touch_due",
@@ -69,7 +68,6 @@ class Session(MutableMapping[str, "JSON"]):
         self,
         manager: SessionManager,
         record: Record | None,
-        *,
         stage: Stage = Stage.OPEN,
         presented_at: float = 0.0,
         touch_due: bool = False,
@@ -84,72 +82,17 @@ class Session(MutableMapping[str, "JSON"]):
         self._over_tls = over_tls
         self._gone = False  # destroyed by another request while this one had it
         self._set_cookie: str | None = None  # value that waits for the head of the response
+        self._saving: asyncio.Future[None] | None = None  # a commit is on its way
         self._begin(record)
 
     def _begin(self, record: Record | None) -> None:
         """Start from what the store has acknowledged, without any change."""
         self._saved = record
-        # _base is the record's own mapping, shared and never changed; _local has what this request
-        # assigned, removed, or was handed out as a list or dict that it may change from within.
-        self._base: Mapping[str, JSON] = _NOTHING if record is None else record.data
-        self._local: dict[str, JSON] = {}
+        self._rebase(None if record is None else record.data)
         self._user = None if record is None else record.user
         self._persistent = None if record is None else record.persistent
         self._rotating = False
-        self._destroyed = False  # by this request; _saved is then the record to delete
-
-    # The mapping
-
-    def __getitem__(self, key: str) -> JSON:
-        local = self._local
-        if key in local:
-            value = local[key]
-            if value is _REMOVED:
-                raise KeyError(key)
-            return value
-        value = self._base[key]
-        if type(value) is list or type(value) is dict:
-            value = local[key] = values.copy(value)
-        return value
-
-    def __setitem__(self, key: str, value: JSON) -> None:
-        if self._stage:
-            self._refuse_change()
-            if self._stage is Stage.HEAD_SENT and not self.live and not self._gone:
-                self._refuse_cookie("a new session")
-        values.check_key(key, "session")
-        values.check(value, f"session[{key!r}]")
-        self._local[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        if key not in self:
-            raise KeyError(key)
-        self._refuse_change()
-        if key in self._base:
-            self._local[key] = _REMOVED
-        else:
-            del self._local[key]
-
-    def clear(self) -> None:
-        """Remove all keys."""
-        if self:
-            self._refuse_change()
-            self._local = dict.fromkeys(self._base, _REMOVED)
-
-    def __contains__(self, key: object) -> bool:
-        if key in self._local:
-            return self._local[key] is not _REMOVED
-        return key in self._base
-
-    def __iter__(self) -> Iterator[str]:
-        local = self._local
-        if not local:
-            return iter(self._base)
-        kept = [key for key in self._base if local.get(key) is not _REMOVED]
-        return iter(kept + [key for key in local if key not in self._base])
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+        self._destroyed = 0  # how often, by this request; _saved is then the record to delete
 
     def __repr__(self) -> str:
         return f"<Session {self.id or 'unsaved'}>"
@@ -204,13 +147,12 @@ class Session(MutableMapping[str, "JSON"]):
 
         What is set afterwards in the same request begins a new session.
         """
-        self._refuse_change()
+        self._refuse_change(begins=False)
         self._refuse_cookie("destroy()")
-        self._base = _NOTHING
-        self._local = {}
+        self._rebase(None)
         self._user = self._persistent = None
         self._rotating = False
-        self._destroyed = True
+        self._destroyed += 1
 
     def regenerate(self) -> None:
         """Keep the data and replace the token; the old one is dead when the response leaves.
@@ -218,7 +160,7 @@ class Session(MutableMapping[str, "JSON"]):
         To be called whenever the client gains rights (`sign_in` does it). A session that is not
         saved yet gets a new token anyway.
         """
-        self._refuse_change()
+        self._refuse_change(begins=False)
         self._refuse_cookie("regenerate()")
         self._rotating = True
 
@@ -229,8 +171,11 @@ class Session(MutableMapping[str, "JSON"]):
         dropped, with that user's record. *persistent* sets `session.persistent`.
         """
         if type(user) is not str or not user:
-            raise TypeError(f"sign_in() takes the user as a non-empty str, not {user!r:.60}")
+            what = "an empty one" if type(user) is str else type(user).__name__
+            raise TypeError(f"sign_in() takes the user as a non-empty str, not {what}")
         values.check(user, "user")
+        if len(user) > MAX_USER:
+            raise ValueError(f"sign_in() takes a user of at most {MAX_USER} characters")
         if self._user not in (None, user):
             self.destroy()
         self.regenerate()
@@ -255,8 +200,8 @@ class Session(MutableMapping[str, "JSON"]):
     async def refresh(self) -> bool:
         """Read the record again, dropping changes not committed; return whether it is still there.
 
-        For connections that outlive a request: `False` says that the session was destroyed or has
-        expired meanwhile. Raises `SessionUnavailable`.
+        For connections that outlive a request: `False` says that the session was destroyed, has
+        expired or got a new token meanwhile (somebody signed in). Raises `SessionUnavailable`.
         """
         return await self._manager.refresh(self)
 
@@ -269,8 +214,8 @@ class Session(MutableMapping[str, "JSON"]):
 
     def committed(self) -> None:
         """From now on nothing may change."""
-        if self._stage in (Stage.OPEN, Stage.HEAD_SENT):
-            self._stage = Stage.COMMITTED
+        if self._stage < _COMMITTED:
+            self._stage = _COMMITTED
 
     def unchanged(self) -> bool:
         """Whether there is nothing to commit, not even a touch."""
@@ -280,38 +225,33 @@ class Session(MutableMapping[str, "JSON"]):
         """Forget what this request changed since the store last acknowledged."""
         self._begin(self._saved)
 
+    def unsaved(self) -> bool:
+        """Whether there is something to commit, be it changed while a commit was on its way."""
+        return bool(self._rotating or self._destroyed or (self._local and any(self._delta())))
+
     # For the manager
 
-    def _delta(self) -> tuple[dict[str, JSON], list[str]]:
-        """Return (keys set, keys removed) against what is saved; the values are copies.
+    def _acknowledge(self, record: Record | None, *, rotated: bool, destroyed: int) -> None:
+        """Go on from *record*, which is what the store has.
 
-        Raises `TypeError` or `ValueError` for what a list or dict holds and cannot be kept.
+        *rotated* and *destroyed* are what the commit knew of; what came since is left to the next.
         """
-        base = self._base
-        changed: dict[str, JSON] = {}
-        removed: list[str] = []
-        for key, value in self._local.items():
-            if value is _REMOVED:
-                if key in base:
-                    removed.append(key)
-                continue
-            nested = type(value) is list or type(value) is dict
-            if nested:
-                values.check(value, f"session[{key!r}]")
-            if key not in base or not values.same(value, base[key]):
-                changed[key] = values.copy(value) if nested else value
-        return changed, removed
+        self._saved = record
+        self._touch_due = False
+        if self._destroyed != destroyed:
+            return
+        self._destroyed = 0
+        self._advance(None if record is None else record.data)
+        if rotated or not self._rotating:
+            known = (None, None) if record is None else (record.user, record.persistent)
+            if not self._rotating or (self._user, self.persistent) == known:
+                self._rotating = False
+                self._user, self._persistent = known
 
-    def _acknowledge(self, record: Record) -> None:
-        """Go on from *record*, which the store has; nested values stay those handed out."""
-        local = self._local
-        self._begin(record)
-        for key, value in local.items():
-            if type(value) is list or type(value) is dict:
-                self._local[key] = value
-
-    def _refuse_change(self) -> None:
+    def _refuse_change(self, *, begins: bool) -> None:
         stage = self._stage
+        if stage is Stage.OPEN:
+            return
         if stage is Stage.COMMITTED:
             raise SessionCommitted(
                 "the session was changed after the response was committed; change it earlier"
@@ -323,6 +263,8 @@ class Session(MutableMapping[str, "JSON"]):
             )
         if stage is Stage.SUPERSEDED:
             raise SessionConflict("the session's token was just replaced; send the request again")
+        if begins and not self.live and not self._gone:
+            self._refuse_cookie("a new session")
 
     def _refuse_cookie(self, what: str) -> None:
         if self._stage is Stage.HEAD_SENT:

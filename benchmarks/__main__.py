@@ -3,94 +3,114 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
+import dataclasses
 import statistics
 import sys
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+import time
+from collections.abc import Mapping, Sequence
 
+from benchmarks import latency, picture, results
+from benchmarks.clients import CLIENTS, CONNECTIONS, CannotMeasure, begin
+from benchmarks.databases import Database, databases, has_store
 from benchmarks.goals import WORKS, Work
-from benchmarks.load import CannotMeasure, Result, application, check_wrk, get, measure
-from benchmarks.picture import draw
-from tests.database_servers import Mongod, Postgres, Valkey
+from benchmarks.load import Result, check_wrk, measure
+from benchmarks.service import Service, application
+from benchmarks.table import LEGEND, as_text, of_loads
 
-CLIENTS = 64
-PICTURE = Path(__file__).with_name("results.svg")
+NO_COOKIE = "session=" + "A" * 54
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """How long to measure."""
+
+    rounds: int
+    seconds: int
+    lone_seconds: float
+
+
+FULL = Run(rounds=5, seconds=3, lone_seconds=3.0)
+QUICK = Run(rounds=1, seconds=1, lone_seconds=0.4)
 
 
 def main() -> None:
-    """Measure, print the table, draw the picture."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    """Measure, print the tables; unless it was quick, keep them and draw the picture."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of a second each")
-    arguments = parser.parse_args()
-    rounds, seconds = (1, 1.0) if arguments.quick else (5, 3.0)
+    run = QUICK if parser.parse_args().quick else FULL
+    started, machine = time.monotonic(), results.machine()
     try:
         check_wrk()
-        results = _measure_all(rounds, seconds)
+        with databases() as found:
+            loads, lone, gathering = asyncio.run(_measure_all(found, run))
     except CannotMeasure as error:
         sys.exit(f"benchmarks: {error}")
-    medians = {work: _median(runs) for work, runs in results.items()}
-    print(_table(medians))
-    if not arguments.quick:
-        draw(PICTURE, medians)
-        print(f"picture: {PICTURE.name}")
-
-
-def _measure_all(rounds: int, seconds: float) -> dict[Work, list[Result]]:
-    results: dict[Work, list[Result]] = {work: [] for work in WORKS}
-    with contextlib.ExitStack() as stack:
-        urls = stack.enter_context(_stores())
-        ports: dict[tuple[str, str], int] = {}
-        cookies: dict[tuple[str, str], list[str]] = {}
-        for work in WORKS:
-            key = (work.kind, work.store)
-            if key not in ports:
-                ports[key] = stack.enter_context(application(work.kind, urls[work.store]))
-                cookies[key] = _clients(ports[key], work.kind)
-        for number in range(rounds):
-            for work in WORKS:
-                key = (work.kind, work.store)
-                results[work].append(measure(ports[key], work.path, cookies[key], seconds))
-            print(f"round {number + 1} of {rounds}", file=sys.stderr)
-    return results
-
-
-@contextlib.contextmanager
-def _stores() -> Iterator[dict[str, str]]:
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        servers = {}
-        for name, make in (("mongodb", Mongod), ("valkey", Valkey), ("postgresql", Postgres)):
-            servers[name] = make(Path(folder) / name)
-            stack.callback(servers[name].stop)
-        yield {"memory": "memory:", **{name: server.url for name, server in servers.items()}}
-
-
-def _clients(port: int, kind: str) -> list[str]:
-    """Return a cookie for each client, whose session then has a name."""
-    if kind == "bare":
-        return ["session=" + "A" * 54] * CLIENTS
-    if kind == "sessions":
-        return [get(port, "/write")[1] for _ in range(CLIENTS)]
-    get(port, "/write")
-    return ["session=" + "A" * 54] * CLIENTS
-
-
-def _median(runs: list[Result]) -> Result:
-    return Result(
-        statistics.median(run.rate for run in runs), statistics.median(run.p99 for run in runs)
+    print(results.describe(machine))
+    print(
+        f"Medians of {run.rounds} rounds of {run.seconds} s, in turn; {CONNECTIONS} connections, "
+        f"{CLIENTS} clients with a session each; every answer was checked.\n"
     )
+    print(as_text(of_loads(loads)))
+    print(f"\n{LEGEND}\n")
+    print(as_text(latency.as_table(lone, gathering)))
+    print(f"\nIt took {time.monotonic() - started:.0f} s.")
+    if run is FULL:
+        picture.draw(loads)
+        results.save(
+            "load",
+            {
+                "machine": machine,
+                "run": dataclasses.asdict(run),
+                "rows": {work.title: dataclasses.asdict(result) for work, result in loads.items()},
+                "lone": lone,
+                "gathering": gathering,
+            },
+        )
 
 
-def _table(medians: dict[Work, Result]) -> str:
-    bare = medians[WORKS[0]].rate
-    lines = [f"{'':34}{'req/s':>8}{'p99 ms':>8}{'of bare':>9}{'goal':>7}"]
-    for work, result in medians.items():
-        ratio = result.rate / bare
-        goal = "" if work.goal is None else f"{work.goal:7.2f} {'' if ratio >= work.goal else '<'}"
-        line = f"{work.title:34}{result.rate:8.0f}{result.p99:8.1f}{ratio:9.2f}{goal}"
-        lines.append(line.rstrip())
-    return "\n".join(lines)
+Microseconds = Mapping[str, Mapping[str, float]]
+
+
+async def _measure_all(
+    found: Mapping[str, Database], run: Run
+) -> tuple[dict[Work, Result], Microseconds, Microseconds]:
+    urls = {"memory": "memory:", **{name: each.url for name, each in found.items()}}
+    ours = {"memory", *(name for name, each in found.items() if has_store(each))}
+    works = [w for w in WORKS if w.store in (ours if w.kind == "sessions" else urls)]
+    with contextlib.ExitStack() as stack:
+        services: dict[tuple[str, str], tuple[Service, list[str]]] = {}
+        for kind, store in dict.fromkeys((work.kind, work.store) for work in works):
+            service = stack.enter_context(application(kind, urls[store]))
+            bare = kind == "bare"
+            cookies = [NO_COOKIE] if bare else await begin(service.port)
+            services[kind, store] = service, cookies
+        runs: dict[Work, list[Result]] = {work: [] for work in works}
+        for number in range(run.rounds):
+            for work in works:
+                service, cookies = services[work.kind, work.store]
+                runs[work].append(await measure(service, work.path, cookies, run.seconds))
+            print(f"round {number + 1} of {run.rounds}", file=sys.stderr)
+        lone = {}
+        for work in works:
+            if work.by_hand is not None:
+                pair = {"ours": (work.kind, work.store), "by hand": (work.by_hand, work.store)}
+                asked = {k: (services[v][0].port, services[v][1][0]) for k, v in pair.items()}
+                lone[work.title] = await latency.of_requests(asked, work.path, run.lone_seconds)
+        gathering = {
+            name: await latency.of_gathering(found[name], run.lone_seconds)
+            for name in found
+            if name in ours
+        }
+    return {work: _median(all) for work, all in runs.items()}, lone, gathering
+
+
+def _median(runs: Sequence[Result]) -> Result:
+    fields = [field.name for field in dataclasses.fields(Result)]
+    return Result(
+        **{name: statistics.median(getattr(run, name) for run in runs) for name in fields}
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,10 @@ class Work:
     path: str
     goal: float | None = None
     """Least ratio to bare Tornado's constant; `None` for a baseline."""
+    by_hand: str | None = None
+    """Kind of the hand-written application with the same driver."""
+    goal_by_hand: float | None = None
+    """Least ratio to the hand-written handler."""
 
 
 WORKS = (
@@ -22,18 +26,21 @@ WORKS = (
     Work("no sessions in the group", "sessions", "memory", "/constant", 0.97),
     Work("read, memory", "sessions", "memory", "/read", 0.90),
     Work("write, memory", "sessions", "memory", "/write", 0.80),
-    Work("read, MongoDB by hand (motor)", "hand-motor", "mongodb", "/read"),
     Work("read, MongoDB by hand (PyMongo)", "hand-pymongo", "mongodb", "/read"),
-    Work("read, MongoDB (motor)", "sessions", "mongodb", "/read", 0.78),
-    Work("write, MongoDB by hand (motor)", "hand-motor", "mongodb", "/write"),
+    Work("read, MongoDB by hand (motor)", "hand-motor", "mongodb", "/read"),
+    Work("read, MongoDB (motor)", "sessions", "mongodb", "/read", 0.78, "hand-motor", 3.0),
     Work("write, MongoDB by hand (PyMongo)", "hand-pymongo", "mongodb", "/write"),
-    Work("write, MongoDB (motor)", "sessions", "mongodb", "/write", 0.60),
-    Work("read, Redis by hand", "hand-redis", "valkey", "/read"),
-    Work("read, Redis", "sessions", "valkey", "/read", 0.82),
-    Work("write, Redis by hand", "hand-redis", "valkey", "/write"),
-    Work("write, Redis", "sessions", "valkey", "/write", 0.75),
+    Work("write, MongoDB by hand (motor)", "hand-motor", "mongodb", "/write"),
+    Work("write, MongoDB (motor)", "sessions", "mongodb", "/write", 0.60, "hand-motor", 2.2),
+    Work("read, Redis by hand", "hand-redis", "redis", "/read"),
+    Work("read, Redis", "sessions", "redis", "/read", 0.82, "hand-redis"),
+    Work("write, Redis by hand", "hand-redis", "redis", "/write"),
+    Work("write, Redis", "sessions", "redis", "/write", 0.75, "hand-redis"),
     Work("read, PostgreSQL by hand", "hand-sql", "postgresql", "/read"),
-    Work("read, PostgreSQL", "sessions", "postgresql", "/read", 0.70),
+    Work("read, PostgreSQL", "sessions", "postgresql", "/read", 0.70, "hand-sql"),
     Work("write, PostgreSQL by hand", "hand-sql", "postgresql", "/write"),
-    Work("write, PostgreSQL", "sessions", "postgresql", "/write", 0.50),
+    Work("write, PostgreSQL", "sessions", "postgresql", "/write", 0.50, "hand-sql"),
 )
+
+GOAL_OF_GATHERING = 0.10
+"""Most that gathering may add for a lone client, of one driver call."""

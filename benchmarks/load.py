@@ -1,126 +1,122 @@
-"""Load from `wrk` on an application that runs in a process of its own."""
+"""Load from `wrk`, every answer counted and checked."""
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import re
+import asyncio
+import json
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-CONNECTIONS = 32
+from benchmarks.clients import CONNECTIONS, CannotMeasure, check, counts
+from benchmarks.service import Service
 
 # Requests are put together once, so that wrk's part is the same for every application.
-CLIENTS = """
+SCRIPT = """
 local requests, at = {}, 0
 init = function()
-  for i, cookie in ipairs({%s}) do
-    wrk.headers["Cookie"] = cookie
-    requests[i] = wrk.format("GET")
+  for _, line in ipairs({%s}) do
+    local path, cookie = line:match("(%%S+) (.*)")
+    requests[#requests + 1] = wrk.format("GET", path, {Cookie = cookie})
   end
 end
 request = function()
   at = at %% #requests + 1
   return requests[at]
 end
+done = function(summary, latency)
+  local e = summary.errors
+  io.write(string.format(
+    '\\nRESULT {"requests": %%d, "seconds": %%.6f, "bytes": %%d, "p50": %%.3f, "p99": %%.3f, ' ..
+    '"errors": {"connect": %%d, "read": %%d, "write": %%d, "timeout": %%d, "status": %%d}}\\n',
+    summary.requests, summary.duration / 1e6, summary.bytes,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+    e.connect, e.read, e.write, e.timeout, e.status))
+end
 """
 
 
-class CannotMeasure(Exception):
-    """Something a measurement needs is missing or answers wrongly; the text says what."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Result:
     """What one run of load gave."""
 
     rate: float
     """Requests a second."""
+    p50: float
+    """Milliseconds within which half of the requests were answered."""
     p99: float
     """Milliseconds within which 99 of 100 requests were answered."""
+    cpu: float
+    """Microseconds of processor time that the serving process took for a request."""
+    requests: int
+    """Requests that were answered."""
 
 
 def check_wrk() -> None:
     """Raise `CannotMeasure` unless the load generator is there."""
     if shutil.which("wrk") is None:
-        raise CannotMeasure("the benchmarks need wrk: apt-get install wrk")
+        raise CannotMeasure("the load comes from wrk, which is not here: apt-get install wrk")
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-@contextlib.contextmanager
-def application(kind: str, url: str) -> Iterator[int]:
-    """Run an application of `benchmarks.applications`; give its port."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.applications", kind, str(port), url],
-        stdin=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(port, process)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def get(port: int, path: str, cookie: str = "") -> tuple[str, str]:
-    """Return the body of a 200, and the cookie it set or the one that was sent."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", path, headers={"Cookie": cookie} if cookie else {})
-    response = connection.getresponse()
-    body = response.read().decode()
-    connection.close()
-    if response.status != 200:
-        raise CannotMeasure(f"{path} answered {response.status}")
-    return body, (response.getheader("Set-Cookie") or cookie).partition(";")[0]
-
-
-def measure(
-    port: int, path: str, cookies: Sequence[str], seconds: float, connections: int = CONNECTIONS
+def put_load(
+    service: Service,
+    requests: Sequence[tuple[str, str]],
+    seconds: int,
+    connections: int = CONNECTIONS,
+    size: int | None = None,
 ) -> Result:
-    """Put load on *path*, from as many clients as there are cookies; each answer must be right."""
-    for cookie in cookies:
-        if get(port, path, cookie)[0] != "Ada":
-            raise CannotMeasure(f"{path} does not answer Ada")
+    """Send *requests*, each a path and a cookie, in turn and over again.
+
+    Raises `CannotMeasure` if any answer was an error, or if their bytes are not those of answers
+    of *size* bytes each.
+    """
+    lines = ", ".join(f'"{path} {cookie}"' for path, cookie in requests)
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(CLIENTS % ", ".join(f'"{cookie}"' for cookie in cookies))
+        script.write(SCRIPT % lines)
         script.flush()
+        cpu = service.cpu_seconds()
         output = subprocess.run(
-            [
-                *("wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency"),
-                *("-s", script.name, f"http://127.0.0.1:{port}{path}"),
-            ],
+            [*command, "-s", script.name, f"http://127.0.0.1:{service.port}"],
             capture_output=True,
             text=True,
             check=True,
         ).stdout
-    if "Non-2xx" in output or "Socket errors" in output:
-        raise CannotMeasure(f"{path}: some answers under load were errors:\n{output}")
-    if get(port, path, cookies[0])[0] != "Ada":
-        raise CannotMeasure(f"{path} does not answer Ada any more")
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", output)
-    assert rate is not None
-    assert p99 is not None
-    unit = {"us": 0.001, "ms": 1.0, "s": 1000.0}[p99[2]]
-    return Result(float(rate[1]), float(p99[1]) * unit)
+        cpu = service.cpu_seconds() - cpu
+    _, found, text = output.rpartition("RESULT ")
+    if not found:
+        raise CannotMeasure(f"wrk wrote no result:\n{output}")
+    got = json.loads(text)
+    path, answered = requests[0][0], got["requests"]
+    if any(got["errors"].values()) or not answered:
+        raise CannotMeasure(f"{path}: of {answered} answers, errors were {got['errors']}")
+    # Of what was on its way at the end, a part may have arrived.
+    if size is not None and not 0 <= got["bytes"] - answered * size <= connections * size:
+        raise CannotMeasure(
+            f"{path}: {answered} answers of {size} bytes are not {got['bytes']} bytes"
+        )
+    rate = answered / got["seconds"]
+    return Result(rate, got["p50"], got["p99"], cpu / answered * 1e6, answered)
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        time.sleep(0.05)
-    raise CannotMeasure("an application did not start")
+async def measure(service: Service, path: str, cookies: Sequence[str], seconds: int) -> Result:
+    """Put load on *path* from as many clients as there are cookies.
+
+    Before and after, each client must be answered what is its own; under load each answer must be
+    a 200 of the same size; and a write that was acknowledged must be there, once.
+    """
+    size = await check(service.port, path, cookies)
+    before = await counts(service.port, cookies) if path == "/write" else 0
+    requests = [(path, cookie) for cookie in cookies]
+    result = await asyncio.to_thread(put_load, service, requests, seconds, CONNECTIONS, size)
+    if path == "/write":
+        written = await counts(service.port, cookies) - before
+        # What was on its way when wrk hung up may be written, too.
+        if not result.requests <= written <= result.requests + CONNECTIONS:
+            raise CannotMeasure(
+                f"{path}: {result.requests} writes were acknowledged, {written} are there"
+            )
+    await check(service.port, path, cookies)
+    return result

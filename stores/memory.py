@@ -72,11 +72,13 @@ class MemoryStore(Store):
         removed = 0
         for minute in sorted(m for m in self._by_minute if (m + 1) * 60 <= now):
             ids = self._by_minute[minute]
-            while ids:
-                if removed == limit:
-                    return removed
-                self._remove(next(iter(ids)))
+            # By pop(): an iterator would pass, each time anew, over the places of all that went.
+            while ids and removed < limit:
+                del self._records[ids.pop()]
                 removed += 1
+            if ids:
+                break
+            del self._by_minute[minute]
         return removed
 
     def _apply(self, change: Change) -> Outcome:

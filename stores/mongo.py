@@ -10,8 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 from stores.contract import (
     Change,
@@ -22,17 +21,23 @@ from stores.contract import (
     StoreUnavailable,
     Update,
 )
-from stores.mongo_documents import operation, record
-
-if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorClient
-    from motor.motor_tornado import MotorClient
-    from pymongo import AsyncMongoClient
-
-    Client = AsyncIOMotorClient[Any] | MotorClient[Any] | AsyncMongoClient[Any]
+from stores.mongo_client import (
+    Client,
+    check_client,
+    check_driver,
+    connect,
+    database_of,
+    missing,
+    name_of,
+)
+from stores.mongo_documents import FIELDS, operation, record
 
 DUPLICATE_KEY = 11000
 DEFAULT_DATABASE = "sessions"
+
+# What creating the index is answered when something else is there.
+INDEX_CONFLICTS = {85, 86}  # IndexOptionsConflict, IndexKeySpecsConflict
+NOT_A_PLAIN_COLLECTION = {67, 72, 166}  # capped, time series, view
 
 
 class MongoStore(Store):
@@ -53,55 +58,45 @@ class MongoStore(Store):
         timeout: float = 2.0,
     ) -> None:
         try:
-            import motor
             import pymongo  # noqa: F401
         except ImportError as error:
-            raise ConfigurationError(
-                f"MongoDB needs the package {error.name}: pip install motor"
-            ) from None
-        del motor
+            raise missing(error) from None
         self.timeout = timeout
         self._database = database
         self._collection_name = collection
-        self._url = source if isinstance(source, str) else None
-        self._client: Any = None if isinstance(source, str) else source
-        self._owns_client = isinstance(source, str)
+        self._url: str | None = None
+        self._client: Any = None
         self._collection: Any = None
-        if self._url is not None:
-            self._database = database or _check_url(self._url)
+        if isinstance(source, str):
+            check_driver()
+            self._url = source
+            self._database = database or database_of(source) or DEFAULT_DATABASE
+        else:
+            check_client(source)
+            self._client = source
 
     @property
     def name(self) -> str:
         if self._url is None:
             return f"mongodb:{self._database or DEFAULT_DATABASE}"
-        parts = urlsplit(self._url)
-        hosts = parts.netloc.rpartition("@")[2]
-        return f"{parts.scheme}://{hosts}/{self._database or DEFAULT_DATABASE}"
+        return name_of(self._url, self._database or DEFAULT_DATABASE)
 
     async def open(self) -> None:
-        from pymongo import ReadPreference, WriteConcern
-
         # At DEBUG level PyMongo logs every command with what it holds: values and secrets.
         logging.getLogger("pymongo.command").setLevel(logging.INFO)
         if self._client is None:
-            from motor.motor_asyncio import AsyncIOMotorClient
-
-            # No time-out options: each operation has a deadline of its own, see _deadline().
-            self._client = AsyncIOMotorClient(self._url)
+            assert self._url is not None
+            self._client = connect(self._url)
         if self._database is None:
             self._database = self._client.get_default_database(DEFAULT_DATABASE).name
-        collection = self._client[self._database].get_collection(
-            self._collection_name,
-            read_preference=ReadPreference.PRIMARY,
-            write_concern=WriteConcern("majority"),
-        )
+        collection = _collection(self._client[self._database], self._collection_name)
         with self._deadline():
-            await collection.create_index("expires", expireAfterSeconds=0)
+            await self._make_index(collection)
         self._collection = collection
 
     async def close(self) -> None:
         client, self._collection = self._client, None
-        if client is not None and self._owns_client:
+        if client is not None and self._url is not None:
             self._client = None
             closing = client.close()  # motor's returns None, PyMongo's a coroutine
             if inspect.isawaitable(closing):
@@ -112,15 +107,23 @@ class MongoStore(Store):
             await self._opened().find_one({"_id": b""}, {"_id": 1})
 
     async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
+        collection = self._opened()
         with self._deadline():
-            cursor = self._opened().find({"_id": {"$in": list(ids)}})
-            documents = await cursor.to_list(None)
+            if len(ids) == 1:  # what both driver and server have a shorter way for
+                document = await collection.find_one({"_id": ids[0]})
+                documents = [] if document is None else [document]
+            else:
+                # One more, for the server to see that there is none, and that the cursor is done.
+                found = collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
+                documents = await found.to_list(None)
         return {document["_id"]: record(document) for document in documents}
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         from pymongo.errors import BulkWriteError
 
         collection = self._opened()
+        if not changes:  # which PyMongo takes for a mistake
+            return []
         outcomes = [Outcome.DONE] * len(changes)
         operations = [operation(change) for change in changes]
         with self._deadline():
@@ -167,6 +170,31 @@ class MongoStore(Store):
                 outcomes[i] = Outcome.DONE
         return outcomes
 
+    async def _make_index(self, collection: Any) -> None:
+        """Make the TTL index, unless it is there or what is there is not for sessions."""
+        from pymongo.errors import OperationFailure
+
+        where = f"collection {collection.name} of database {self._database}"
+        # The index would have the server remove another application's documents.
+        sample = await collection.find_one({}, dict.fromkeys(FIELDS, 1))
+        if sample is not None and not FIELDS.issubset(sample):
+            raise ConfigurationError(
+                f"{where} holds documents that are not sessions; name another collection"
+            )
+        try:
+            await collection.create_index("expires", expireAfterSeconds=0)
+        except OperationFailure as error:
+            if error.code in INDEX_CONFLICTS:
+                raise ConfigurationError(
+                    f"{where} has an index of its own on `expires`, or of the name expires_1: "
+                    "drop that index, or name another collection"
+                ) from None
+            if error.code in NOT_A_PLAIN_COLLECTION:
+                raise ConfigurationError(
+                    f"{where} is a view, capped or a time series; name another collection"
+                ) from None
+            raise
+
     def _opened(self) -> Any:
         if self._collection is None:
             raise StoreUnavailable("the MongoDB store is not open")
@@ -192,7 +220,7 @@ class _Deadline:
         self._timeout.__enter__()
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        from pymongo.errors import OperationFailure, PyMongoError
+        from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
         self._timeout.__exit__(kind, error, traceback)
         if isinstance(error, OperationFailure):
@@ -201,23 +229,20 @@ class _Deadline:
             what = details.get("codeName") or f"code {error.code}"
             raise StoreUnavailable(f"MongoDB refused: {what}") from None
         if isinstance(error, PyMongoError):
-            raise StoreUnavailable(f"MongoDB does not answer ({type(error).__name__})") from None
+            what = "does not answer" if isinstance(error, ConnectionFailure) else "failed"
+            raise StoreUnavailable(f"MongoDB {what} ({type(error).__name__})") from None
 
 
-def _check_url(url: str) -> str | None:
-    """Return the database that a URL names; raise `ConfigurationError` for a bad one."""
-    from pymongo.errors import InvalidURI, PyMongoError
-    from pymongo.uri_parser import parse_uri
+def _collection(database: Any, name: str) -> Any:
+    """Return the collection with settings of its own, whatever the client's are."""
+    from bson.codec_options import CodecOptions
+    from pymongo import ReadPreference, WriteConcern
+    from pymongo.read_concern import ReadConcern
 
-    parts = urlsplit(url)
-    if parts.scheme == "mongodb+srv":  # parsing it in full would ask the name server
-        return parts.path.strip("/") or None
-    try:
-        return parse_uri(url)["database"]  # type: ignore[no-any-return]
-    except InvalidURI as error:
-        reason = str(error)
-        if parts.password and parts.password in reason:
-            reason = "user name and password must be percent-encoded"
-    except (PyMongoError, ValueError) as error:
-        reason = type(error).__name__
-    raise ConfigurationError(f"the store's URL is not a MongoDB URL: {reason}")
+    return database.get_collection(
+        name,
+        codec_options=CodecOptions(),
+        read_preference=ReadPreference.PRIMARY,
+        read_concern=ReadConcern("local"),
+        write_concern=WriteConcern("majority"),
+    )

@@ -15,6 +15,11 @@ from typing import Any, cast
 
 from stores.contract import JSON, Change, Create, Delete, Record, Update
 
+FIELDS = frozenset({"secret", "created", "expires", "persistent", "data"})
+"""Those that every session's document has beside its `_id`."""
+
+_EPOCH = datetime(1970, 1, 1)  # without a zone, as PyMongo returns dates, which are UTC
+
 
 def operation(change: Change) -> Any:
     """Return PyMongo's bulk-write operation for *change*."""
@@ -65,15 +70,15 @@ def record(document: Mapping[str, Any]) -> Record:
     """Return the record that *document* keeps."""
     rotated = document.get("rotated")
     return Record(
-        id=document["_id"],
-        secret_hash=document["secret"],
-        created=_time(document["created"]),
-        expires=_time(document["expires"]),
-        data={_unescape(k): _from_bson(v) for k, v in document["data"].items()},
-        user=document.get("user"),
-        persistent=document["persistent"],
-        former_hash=document.get("former"),
-        rotated=None if rotated is None else _time(rotated),
+        document["_id"],
+        document["secret"],
+        _time(document["created"]),
+        _time(document["expires"]),
+        {_unescape(key): _from_bson(value) for key, value in document["data"].items()},
+        document.get("user"),
+        document["persistent"],
+        document.get("former"),
+        None if rotated is None else _time(rotated),
     )
 
 
@@ -82,7 +87,7 @@ def _date(seconds: float) -> datetime:
 
 
 def _time(date: datetime) -> float:
-    return date.replace(tzinfo=UTC).timestamp()
+    return (date - _EPOCH).total_seconds()
 
 
 # Keys. MongoDB reads a dot in an update as a path, a leading dollar sign as an operator or (nested)
@@ -116,10 +121,13 @@ def _to_bson(value: Any) -> Any:
 
 
 def _from_bson(value: Any) -> JSON:
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind is str or kind is int:
+        return cast(JSON, value)
+    if kind is dict:
         return {_unescape(key): _from_bson(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if kind is list:
         return [_from_bson(item) for item in value]
-    if type(value) is not int and isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and kind is not bool:
         return int(value)  # bson.Int64, a subclass: what comes back must be what was put in
     return cast(JSON, value)

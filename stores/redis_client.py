@@ -131,9 +131,25 @@ def name_of(client: Any) -> str:
     return f"redis://{options['host']}:{options['port']}/{options.get('db', 0)}"
 
 
+def eviction_of(memory: bytes) -> str:
+    """Return, of the server's INFO on its memory, the policy by which it drops keys, or ""."""
+    lines = (line.partition(":") for line in memory.decode().splitlines())
+    info = {name: value for name, _, value in lines}
+    policy = info.get("maxmemory_policy", "noeviction")
+    return "" if policy == "noeviction" or info.get("maxmemory") == "0" else policy
+
+
 _EXPLAINED = {
     "WRONGTYPE": "a key with the store's prefix is of another kind; set another prefix",
     "MOVED": "the server belongs to a cluster; write redis+cluster://",
+    "OOM": "its memory is full; raise maxmemory",
+    "READONLY": "it is a replica; name the primary",
+    "MISCONF": "it cannot save to its disk",
+    "LOADING": "it is starting and reads its data",
+    "MASTERDOWN": "it is a replica that lost its primary",
+    "CLUSTERDOWN": "nodes of the cluster are missing",
+    "NOAUTH": "it asks for a password",
+    "NOPERM": "its user may not do this",
 }
 
 _HINTS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from stores.contract import JSON, Record, Update
 
@@ -35,13 +35,13 @@ def _data_fields(data: Mapping[str, JSON]) -> list[bytes]:
     return fields
 
 
-def arguments_of(update: Update) -> list[bytes | int]:
+def arguments_of(update: Update) -> list[bytes]:
     """Return what the update script takes: conditions, fields to set after their count, fields to
     remove.
     """
     written = _data_fields(update.set)
     removed = [b"d:" + key.encode() for key in update.unset]
-    expected = secret = b""
+    expected = b""
     rotation = update.rotation
     if rotation is not None:
         expected = rotation.expected_hash.hex().encode()
@@ -53,30 +53,38 @@ def arguments_of(update: Update) -> list[bytes | int]:
         else:
             written += (b"user", rotation.user.encode())
     expires = b"" if update.expires is None else _number(update.expires)
-    return [expected, secret, expires, len(written), *written, *removed]
+    return [expected, expires, b"%d" % len(written), *written, *removed]
 
 
-def record_of(id: bytes, fields: Mapping[bytes, bytes]) -> Record:
-    keys, texts = [], []
-    for field, text in fields.items():
-        if field.startswith(b"d:"):
-            keys.append(field[2:].decode())
-            texts.append(text)
-    user = fields.get(b"user")
-    former = fields.get(b"former")
-    rotated = fields.get(b"rotated")
+def record_of(id: bytes, answer: Sequence[bytes] | Mapping[bytes, bytes]) -> Record:
+    """Return the record of a hash, as RESP 2 (name, value, ...) or RESP 3 (a mapping) gives it."""
+    if isinstance(answer, Mapping):
+        fields = dict(answer)
+    else:
+        fields = dict(zip(answer[::2], answer[1::2], strict=True))
+    pop = fields.pop
+    secret, created, expires = pop(b"secret"), pop(b"created"), pop(b"expires")
+    persistent, user = pop(b"persistent"), pop(b"user", None)
+    former, rotated = pop(b"former", None), pop(b"rotated", None)
     return Record(
-        id=id,
-        secret_hash=bytes.fromhex(fields[b"secret"].decode()),
-        created=float(fields[b"created"]),
-        expires=float(fields[b"expires"]),
-        # All values in one go: a call of the decoder for each would take longer than its work.
-        data=dict(zip(keys, _decode((b"[%b]" % b",".join(texts)).decode()), strict=True)),
-        user=None if user is None else user.decode(),
-        persistent=fields[b"persistent"] == b"1",
-        former_hash=None if former is None else bytes.fromhex(former.decode()),
-        rotated=None if rotated is None else float(rotated),
+        id,
+        bytes.fromhex(secret.decode()),
+        float(created),
+        float(expires),
+        _data(fields),
+        None if user is None else user.decode(),
+        persistent == b"1",
+        None if former is None else bytes.fromhex(former.decode()),
+        None if rotated is None else float(rotated),
     )
+
+
+def _data(fields: Mapping[bytes, bytes]) -> dict[str, JSON]:
+    if not fields:
+        return {}
+    # All values in one go: a call of the decoder for each would take longer than its work.
+    values = _decode(f"[{b','.join(fields.values()).decode()}]")
+    return dict(zip([field[2:].decode() for field in fields], values, strict=True))
 
 
 def _number(seconds: float) -> bytes:

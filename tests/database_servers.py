@@ -93,6 +93,10 @@ class Valkey(Server):
 
     options: Sequence[str] = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
 
+    def __init__(self, folder: Path, port: int | None = None, more: Sequence[str] = ()) -> None:
+        self.options = (*type(self).options, *more)
+        super().__init__(folder, port)
+
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
@@ -103,37 +107,50 @@ class Valkey(Server):
             *("--dir", str(self.folder), *self.options),
         ]
 
-    def is_ready(self) -> bool:
+    def admin(self, *words: str | int) -> Any:
+        """Run a command on this node."""
         import redis
 
-        with redis.Redis(port=self.port, socket_timeout=2) as client:
-            return bool(client.ping())
+        with redis.Redis(port=self.port, socket_timeout=2, decode_responses=True) as client:
+            return client.execute_command(*words)
+
+    def is_ready(self) -> bool:
+        return bool(self.admin("PING"))
 
 
 class _ClusterNode(Valkey):
-    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--save", "")
+    options = (
+        *("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--save", ""),
+        *("--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0"),
+    )
 
 
 class ValkeyCluster:
-    """Three nodes of Valkey that share the slots, without replicas."""
+    """Three nodes of Valkey that share the slots, each with a replica if *replicated*."""
 
-    def __init__(self, folder: Path) -> None:
-        import redis
-
-        self.nodes: list[Valkey] = [_ClusterNode(folder / str(i)) for i in range(3)]
+    def __init__(self, folder: Path, *, replicated: bool = False) -> None:
+        self.nodes = [_ClusterNode(folder / str(i)) for i in range(6 if replicated else 3)]
+        self.primaries, replicas = self.nodes[:3], self.nodes[3:]
         bounds = (0, 5461, 10922, 16384)
         for i, node in enumerate(self.nodes):
-            with redis.Redis(port=node.port) as client:
-                slots = ("ADDSLOTSRANGE", bounds[i], bounds[i + 1] - 1)
-                client.execute_command("CLUSTER", *slots)
-                client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
-                client.execute_command("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
-        for node in self.nodes:
-            until(lambda node=node: _is_whole(node), "the cluster to know all its slots")
+            if node in self.primaries:
+                node.admin("CLUSTER", "ADDSLOTSRANGE", bounds[i], bounds[i + 1] - 1)
+            node.admin("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
+            node.admin("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+        self.until_whole()
+        for primary, replica in zip(self.primaries, replicas, strict=False):
+            replica.admin("CLUSTER", "REPLICATE", primary.admin("CLUSTER", "MYID"))
+        for replica in replicas:
+            until(lambda replica=replica: _follows(replica), "a replica to follow")
 
     @property
     def url(self) -> str:
         return f"redis+cluster://127.0.0.1:{self.nodes[0].port}"
+
+    def until_whole(self) -> None:
+        """Return when each node finds that all of them are there."""
+        for node in self.nodes:
+            until(lambda node=node: _is_whole(node), "the cluster to be whole")
 
     def stop(self) -> None:
         for node in self.nodes:
@@ -141,13 +158,12 @@ class ValkeyCluster:
 
 
 def _is_whole(node: Valkey) -> bool:
-    import redis
+    info = node.admin("CLUSTER", "INFO").split()
+    return {"cluster_state:ok", "cluster_slots_ok:16384"} <= set(info)
 
-    with redis.Redis(port=node.port) as client:
-        info = client.execute_command("CLUSTER INFO")
-    text = info if isinstance(info, (str, bytes)) else str(info)
-    text = text.decode() if isinstance(text, bytes) else text
-    return "'cluster_state': 'ok'" in text or "cluster_state:ok" in text
+
+def _follows(replica: Valkey) -> bool:
+    return bool(replica.admin("INFO", "replication").get("master_link_status") == "up")
 
 
 class Postgres(Server):

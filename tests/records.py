@@ -20,17 +20,3 @@ def make_rotation(record: Record, **fields: Any) -> Rotation:
     """Return a rotation from the record's secret to a new one."""
     values = {"secret_hash": os.urandom(32), "rotated": time.time(), "user": None}
     return Rotation(**{"expected_hash": record.secret_hash, "persistent": True, **values, **fields})
-
-
-def to_the_millisecond(record: Record) -> Record:
-    """Return *record* with its times as exact as every store must keep them."""
-
-    def rounded(seconds: float | None) -> float | None:
-        return None if seconds is None else round(seconds, 2)
-
-    return record._replace(
-        created=round(record.created, 2),
-        expires=round(record.expires, 2),
-        rotated=rounded(record.rotated),
-        data=dict(record.data),
-    )

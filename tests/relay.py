@@ -13,6 +13,8 @@ class Relay:
     def __init__(self, target: int) -> None:
         self._target = target
         self._sockets: list[socket.socket] = []
+        self.cut_next_answer = False
+        """Whether to cut a connection once, when the server has done what it was asked."""
         # Bound, so that nobody else takes the port; not listening, so that it refuses.
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -35,13 +37,16 @@ class Relay:
                 here, _ = self._listener.accept()
                 there = socket.create_connection(("127.0.0.1", self._target))
                 self._sockets += [here, there]
-                for one, other in ((here, there), (there, here)):
-                    threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
+                for way in ((here, there, False), (there, here, True)):
+                    threading.Thread(target=self._pass, args=way, daemon=True).start()
 
-    @staticmethod
-    def _pass(source: socket.socket, sink: socket.socket) -> None:
+    def _pass(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
         with contextlib.suppress(OSError):  # closed
             while chunk := source.recv(65_536):
+                if is_answer and self.cut_next_answer:
+                    self.cut_next_answer = False
+                    source.shutdown(socket.SHUT_RDWR)
+                    break
                 sink.sendall(chunk)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)

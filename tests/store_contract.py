@@ -15,7 +15,7 @@ import pytest
 
 from app import values
 from stores.contract import Create, Delete, Outcome, Record, Store, Update
-from tests.records import make_record, make_rotation, to_the_millisecond
+from tests.records import make_record, make_rotation
 
 DONE, EXISTS, MISSING, CONFLICT = Outcome.DONE, Outcome.EXISTS, Outcome.MISSING, Outcome.CONFLICT
 
@@ -83,10 +83,15 @@ def nested(depth: int) -> Any:
 
 
 def same_record(expected: Record, found: Record) -> bool:
-    """Tell whether all is equal, 1 not being 1.0 or True; times to a hundredth of a second."""
-    expected, found = to_the_millisecond(expected), to_the_millisecond(found)
-    return values.same(expected.data, found.data) and (
-        expected._replace(data={}) == found._replace(data={})
+    """Tell whether all is equal, 1 not being 1.0 or True; times to a millisecond."""
+    times = {"created": 0.0, "expires": 0.0, "rotated": None}
+    return (
+        values.same(dict(expected.data), dict(found.data))
+        and expected._replace(data={}, **times) == found._replace(data={}, **times)
+        and (expected.rotated is None) == (found.rotated is None)
+        and abs(expected.created - found.created) <= 0.001
+        and abs(expected.expires - found.expires) <= 0.001
+        and abs((expected.rotated or 0) - (found.rotated or 0)) <= 0.001
     )
 
 

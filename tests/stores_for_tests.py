@@ -84,6 +84,7 @@ class FaultyStore(SpyStore):
         self.fail.clear()
         self.fail_after.clear()
         self.gate.clear()
+        self.timeout = type(self).timeout
 
     async def _before(self, operation: str) -> None:
         if operation in self.gate:

@@ -54,6 +54,8 @@ PRESENT_BUT_NO_TOKEN = [
     f"session={A[:-1]}+",
     f"session={A[:-1]}/",
     f"session={A},",
+    f"session={A}\xa0",
+    f"session={A}\xa0; session=",  # beside others of the name, too
     f"session={A}\n",
     f"session={A[:-1]}é",
     f"session={A[:-1]}Ａ",  # noqa: RUF001 - a full-width letter

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from stores import ConfigurationError, MemoryStore, Store
-from stores.contract import Create, Update
+from stores.contract import Create, Delete, Update
 from tests.records import make_record
 from tests.store_contract import StoreContract
 
@@ -58,6 +58,24 @@ async def test_a_sweep_finds_a_record_by_the_time_its_life_was_extended_to() -> 
     assert list(await store.load([short.id, extended.id])) == [extended.id]
     assert await store.sweep(now + 900, 10) == 1
     assert len(store) == 0
+
+
+@pytest.mark.gen_test
+async def test_sweeps_take_what_died_in_one_minute_step_by_step_between_other_changes() -> None:
+    store = MemoryStore()
+    died = 600_000.0
+    dead = [make_record(expires=died) for _ in range(20)]
+    alive = make_record(expires=died + 3600)
+    await store.write([Create(record) for record in (*dead, alive)])
+    assert await store.sweep(died + 120, 7) == 7
+    left = list(await store.load([record.id for record in dead]))
+    assert len(left) == 13
+    late = make_record(expires=died + 1)
+    await store.write([Delete(left[0]), Create(late)])
+    assert [await store.sweep(died + 120, 7) for _ in range(3)] == [7, 6, 0]
+    assert list(await store.load([r.id for r in (*dead, late, alive)])) == [alive.id]
+    await store.write([Create(late)])  # into the minute that had been emptied
+    assert await store.sweep(died + 120, 7) == 1
 
 
 def test_a_store_for_no_session_is_refused() -> None:

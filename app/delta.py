@@ -1,0 +1,118 @@
+"""A mapping of JSON values over a base that is never changed: it knows what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
+from app import values
+from stores.contract import JSON
+
+
+class _Removed:
+    """Stands in `_local` for a key that was deleted."""
+
+
+_REMOVED: Any = _Removed()
+_NOTHING: Mapping[str, JSON] = {}
+
+
+class DeltaMapping(MutableMapping[str, "JSON"]):
+    """What a session is as a mapping. Nested lists and dicts are handed out as copies, watched."""
+
+    # _base is the record's own mapping, shared between requests; _local has what this request
+    # assigned, removed, or was handed out as a list or dict that it may change from within.
+    __slots__ = ("_base", "_local")
+
+    def _rebase(self, base: Mapping[str, JSON] | None) -> None:
+        """Start from *base*, without any change."""
+        self._base: Mapping[str, JSON] = _NOTHING if base is None else base
+        self._local: dict[str, JSON] = {}
+
+    def _refuse_change(self, *, begins: bool) -> None:
+        """Raise unless a change is allowed now; *begins* when it may begin a session."""
+
+    def __getitem__(self, key: str) -> JSON:
+        local = self._local
+        if key in local:
+            value = local[key]
+            if value is _REMOVED:
+                raise KeyError(key)
+            return value
+        value = self._base[key]
+        if type(value) is list or type(value) is dict:
+            value = local[key] = values.copy(value)
+        return value
+
+    def __setitem__(self, key: str, value: JSON) -> None:
+        self._refuse_change(begins=True)
+        values.check_key(key, "session")
+        values.check(value, f"session[{key!r}]")
+        self._local[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        if key not in self:
+            raise KeyError(key)
+        self._refuse_change(begins=False)
+        if key in self._base:
+            self._local[key] = _REMOVED
+        else:
+            del self._local[key]
+
+    def clear(self) -> None:
+        """Remove all keys."""
+        if self:
+            self._refuse_change(begins=False)
+            self._local = dict.fromkeys(self._base, _REMOVED)
+
+    def __contains__(self, key: object) -> bool:
+        if key in self._local:
+            return self._local[key] is not _REMOVED
+        return key in self._base
+
+    def __iter__(self) -> Iterator[str]:
+        local = self._local
+        if not local:
+            return iter(self._base)
+        kept = [key for key in self._base if local.get(key) is not _REMOVED]
+        return iter(kept + [key for key in local if key not in self._base])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _delta(self) -> tuple[dict[str, JSON], list[str]]:
+        """Return (keys set, keys removed) against the base; the values are copies.
+
+        Raises `TypeError` or `ValueError` for what a list or dict holds and cannot be kept.
+        """
+        base = self._base
+        changed: dict[str, JSON] = {}
+        removed: list[str] = []
+        for key, value in self._local.items():
+            if value is _REMOVED:
+                if key in base:
+                    removed.append(key)
+                continue
+            nested = type(value) is list or type(value) is dict
+            if nested:
+                values.check(value, f"session[{key!r}]")
+            if key not in base or not values.same(value, base[key]):
+                changed[key] = values.copy(value) if nested else value
+        return changed, removed
+
+    def _advance(self, base: Mapping[str, JSON] | None) -> None:
+        """Go on from *base*, which has what was changed so far.
+
+        What was changed since is kept, and so are the nested values that were handed out.
+        """
+        local = self._local
+        self._rebase(base)
+        base = self._base
+        for key, value in local.items():
+            if value is _REMOVED:
+                keep = key in base
+            else:
+                nested = type(value) is list or type(value) is dict
+                keep = nested or key not in base or not values.same(value, base[key])
+            if keep:
+                self._local[key] = value

@@ -1,0 +1,210 @@
+"""The response's way out: what the sessions changed is saved before its head leaves.
+
+Tornado has no asynchronous hook between a handler and the head of its response. So the methods that
+serve a request, `prepare` and the verb, are run by `_run` (a route's class is bound to it in
+`app.binding`). While one runs, `finish()` only notes that the response is wanted; when it has
+returned, the changes are committed and then the response leaves. `flush()` commits first, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tornado.iostream import StreamClosedError
+from tornado.web import Finish, HTTPError, RequestHandler
+
+from app.errors import SessionConflict, SessionUnavailable
+from app.session import Session
+
+log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    _Handler = RequestHandler
+else:
+    _Handler = object
+
+Method = Callable[..., Any]
+
+
+class SavesBeforeHead(_Handler):
+    """The half of `SessionMixin` that its users do not see."""
+
+    _session: Session | None = None
+    _other_sessions: tuple[Session, ...] = ()
+    _session_prepared = False
+    _session_touched = False
+    _session_running = False  # prepare or a verb is running: the response waits
+    _session_finishing = False  # finish() was called meanwhile
+    _session_flush: asyncio.Future[None] | None = None
+    _session_head_sent = False
+    _session_sending_error = False
+    _session_retry = False
+
+    def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
+        if self._session_running and not self._session_head_sent:
+            self._session_flush = asyncio.ensure_future(self._commit_and_flush(self._session_flush))
+            return self._session_flush
+        if not self._session_head_sent:
+            self._complete_head()
+        return super().flush(include_footers)
+
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
+        if not self._session_running:
+            return super().finish(chunk)
+        if self._session_finishing:
+            if self._session_sending_error:  # send_error() asks twice, to be sure
+                return _done()
+            raise RuntimeError("finish() called twice")
+        if chunk is not None:
+            self.write(chunk)
+        self._session_finishing = True
+        self.write = _refuse_write  # type: ignore[method-assign]  # as Tornado does after finish()
+        return _done()
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info", (None, None))[1]
+        self._session_retry = isinstance(error, (SessionConflict, SessionUnavailable))
+        if self._session_running and self._session_finishing:
+            self._session_finishing = False  # the error takes the place of the response that waits
+            del self.write
+        self._session_sending_error = True
+        super().send_error(status_code, **kwargs)
+        self._session_sending_error = False
+
+    async def _last_flush(self) -> None:
+        flush, self._session_flush = self._session_flush, None
+        assert flush is not None
+        try:
+            with contextlib.suppress(StreamClosedError):  # nobody may have awaited it
+                await flush
+        finally:
+            del flush  # a failed one refers to this frame
+
+    async def _commit_and_flush(self, before: asyncio.Future[None] | None) -> None:
+        if before is not None:
+            await before
+        if not self._session_head_sent:
+            await self._save(self.get_status(), streaming=True)
+            self._complete_head()
+        await super().flush()
+
+    def _complete_head(self) -> None:
+        """Add what the sessions have to say; late, because an error page clears all headers."""
+        self._session_head_sent = True
+        session = self._session
+        if session is not None:
+            self._add_cookie(session)
+            for session in self._other_sessions:
+                self._add_cookie(session)
+        if self._session_touched:
+            self.add_header("Vary", "Cookie")
+        if self._session_retry:
+            self.set_header("Retry-After", "1")
+
+    def _add_cookie(self, session: Session) -> None:
+        if session._set_cookie is not None:
+            self.add_header("Set-Cookie", session._set_cookie)
+            self.set_header("Cache-Control", "no-store")
+            session._set_cookie = None
+
+    async def _save(self, status: int, *, streaming: bool = False) -> None:
+        """Commit the sessions, or after a server error only extend their lives."""
+        if self._session is None:
+            return
+        sessions = (self._session, *self._other_sessions)
+        try:
+            for session in sessions:
+                if not streaming:
+                    session.committed()
+                if status < 500:
+                    await session._manager.commit(session)
+                else:
+                    await _extend(session)
+            while streaming and any(session.unsaved() for session in sessions):
+                # The handler goes on meanwhile: what it changed goes along.
+                for session in sessions:
+                    await session._manager.commit(session)
+        except Exception as error:
+            if self._session_head_sent:
+                self._cut_off(error)
+            raise
+        finally:
+            for session in sessions:
+                if streaming:
+                    session.head_sent()
+
+    def _cut_off(self, error: Exception) -> None:
+        """Close the connection: the client must not take what it has for the whole response."""
+        log.error("%s: response cut off, for saving failed: %s", self.request.path, error)
+        self.detach().close()
+        self.application.log_request(self)
+        self.on_finish()
+
+    async def _save_after(self, error: Exception) -> None:
+        """Save as the status says that *error* leads to."""
+        if isinstance(error, SessionUnavailable):  # the store need not be asked again
+            return
+        if isinstance(error, (Finish, StreamClosedError)):  # a client that left changes nothing
+            await self._save(self.get_status())
+        else:
+            await self._save(error.status_code if isinstance(error, HTTPError) else 500)
+
+    async def _run(
+        self, method: Method, args: Sequence[Any], kwargs: Mapping[str, Any], *, is_prepare: bool
+    ) -> None:
+        """Call *method* while the response waits; then save, and let the response leave.
+
+        After a `prepare` that wants no response there is nothing to save yet.
+        """
+        self._session_running = True
+        try:
+            try:
+                result = method(self, *args, **kwargs)
+                if result is not None:
+                    await result
+            finally:
+                if self._session_flush is not None:
+                    await self._last_flush()
+        except Exception as error:
+            await self._save_after(error)
+            raise
+        finally:
+            self._session_running = False
+            if self._session_finishing:
+                del self.write  # an error page may still have to be written
+        if is_prepare and not self._session_finishing:
+            if not self._session_prepared:
+                raise RuntimeError(
+                    f"{type(self).__qualname__}.prepare() did not run SessionMixin.prepare(): "
+                    "make it an async method that begins with `await super().prepare()`"
+                )
+            return
+        session = self._session
+        if session is not None and not self._other_sessions and session.unchanged():
+            session.committed()
+        else:
+            await self._save(self.get_status())
+        if self._session_finishing:
+            super().finish()
+
+
+async def _extend(session: Session) -> None:
+    session.discard()
+    try:
+        await session._manager.commit(session)
+    except SessionUnavailable as error:
+        log.warning("a session's life was not extended: %s", error.what)
+
+
+def _done() -> asyncio.Future[None]:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_result(None)
+    return future
+
+
+def _refuse_write(chunk: object) -> None:
+    raise RuntimeError("Cannot write() after finish()")

@@ -1,0 +1,145 @@
+"""Commands spread over the nodes of a cluster, each to the node that has its key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio import RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    RedisClusterException,
+    RedisError,
+    SlotNotCoveredError,
+)
+
+from stores.redis_exchange import Command, exchange
+
+REFRESH_INTERVAL = 1.0
+"""Seconds between two looks at who serves what in a cluster that does not answer."""
+
+_SIGNS_OF_CHANGE = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    ClusterDownError,
+    MovedError,
+)
+
+
+class Cluster:
+    """A client's nodes. Has the methods of `stores.redis_exchange.OneServer`."""
+
+    def __init__(self, client: RedisCluster) -> None:
+        self._client = client
+        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshed = -REFRESH_INTERVAL
+
+    async def open(self) -> None:
+        """Learn which node has what. Raises an error of redis-py when none tells."""
+        await self._client.initialize()
+
+    async def close(self) -> None:
+        """End what runs in the background."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
+
+    async def send(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the answers in order, errors among them; a node that is down fails its own."""
+        try:
+            answers = await self._send_to([(self._node_of(c), [c]) for c in commands])
+            if any(isinstance(answer, _SIGNS_OF_CHANGE) for answer in answers):
+                self._refresh_later()
+            redirected = [i for i, answer in enumerate(answers) if isinstance(answer, AskError)]
+            if redirected:
+                directed = [self._directed(commands[i], answers[i]) for i in redirected]
+                for i, answer in zip(redirected, await self._send_to(directed), strict=True):
+                    answers[i] = answer
+            return answers
+        except asyncio.CancelledError:  # a node was too slow
+            self._refresh_later()
+            raise
+
+    async def send_to_each(self, command: Command) -> list[Any]:
+        """Return the answer of each server that keeps sessions."""
+        return await self._send_to([(node, [command]) for node in self._client.get_primaries()])
+
+    def _node_of(self, command: Command) -> ClusterNode | RedisError:
+        key = command[3] if command[0] in (b"EVALSHA", b"EVAL") else command[1]
+        try:
+            node = self._client.get_node_from_key(key)  # type: ignore[arg-type]  # bytes will do
+        except SlotNotCoveredError:
+            node = None
+        return node or ClusterDownError("", status_code="CLUSTERDOWN")
+
+    def _directed(
+        self, command: Command, error: AskError
+    ) -> tuple[ClusterNode | RedisError, list[Command]]:
+        """Return where a node says that the key is (MOVED) or will be (ASK), and what to send."""
+        node = self._client.get_node(error.host, error.port)
+        if isinstance(error, MovedError):
+            return node or error, [command]
+        return node or error, [(b"ASKING",), command]
+
+    async def _send_to(
+        self, directed: Sequence[tuple[ClusterNode | RedisError, list[Command]]]
+    ) -> list[Any]:
+        """Return the answer to the last of each item's commands; an error for a node is the answer.
+
+        All commands for one node go together.
+        """
+        answers: list[Any] = [None] * len(directed)
+        by_node: dict[ClusterNode, tuple[list[int], list[Command]]] = {}
+        for i, (node, commands) in enumerate(directed):
+            if isinstance(node, ClusterNode):
+                of, all_commands = by_node.setdefault(node, ([], []))
+                of += [i] * len(commands)
+                all_commands += commands
+            else:
+                answers[i] = node
+        of_nodes = await asyncio.gather(*(_send(n, c) for n, (_, c) in by_node.items()))
+        for (of, _), of_node in zip(by_node.values(), of_nodes, strict=True):
+            for i, answer in zip(of, of_node, strict=True):
+                answers[i] = answer
+        return answers
+
+    def _refresh_later(self) -> None:
+        """Look in the background at who serves what now.
+
+        redis-py would do so before it repeats a command, which it is told not to do.
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self._refreshed >= REFRESH_INTERVAL and (
+            self._refreshing is None or self._refreshing.done()
+        ):
+            self._refreshed = now
+            self._refreshing = asyncio.create_task(self._refresh())
+
+    async def _refresh(self) -> None:
+        # If it fails, the next failure of an operation makes it look again.
+        with suppress(RedisError, RedisClusterException, OSError):
+            await self._client.nodes_manager.initialize()
+
+
+async def _send(node: ClusterNode, commands: list[Command]) -> list[Any]:
+    """Send commands to a node; when it cannot be reached, the error answers all of them."""
+    try:
+        connection = node.acquire_connection()
+    except exceptions.ConnectionError as error:
+        return [error] * len(commands)
+    try:
+        await node.disconnect_if_needed(connection)
+        if connection.is_connected and await connection.can_read():  # the server closed it
+            await connection.disconnect()
+        await connection.connect()  # type: ignore[no-untyped-call]
+        return await exchange(connection, commands)
+    except RedisError as error:
+        return [error] * len(commands)
+    finally:
+        node.release(connection)

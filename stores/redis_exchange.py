@@ -1,0 +1,75 @@
+"""Many commands sent together over one connection, and their answers.
+
+Not through redis-py's pipelines: they take twice the time, and would not tell a connection that
+broke, after which a read is worth repeating, from a server that does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from redis import exceptions
+
+Command: TypeAlias = tuple[bytes, ...]
+
+
+class ConnectionBroken(exceptions.ConnectionError):
+    """The connection ended before the answer came; whether the command was run is not known."""
+
+
+class OneServer:
+    """A client's server. Has the methods of `stores.redis_cluster.Cluster`."""
+
+    def __init__(self, client: Any) -> None:
+        self._pool = client.connection_pool
+
+    async def open(self) -> None:
+        """Learn what sending needs: nothing."""
+
+    async def close(self) -> None:
+        """End what runs in the background: nothing."""
+
+    async def send(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the answers in order, errors and `ConnectionBroken` among them.
+
+        Raises an error of redis-py when the server cannot be reached.
+        """
+        connection = await self._pool.get_connection()  # one that the server closed is replaced
+        try:
+            return await exchange(connection, commands)
+        finally:
+            await asyncio.shield(self._pool.release(connection))
+
+    async def send_to_each(self, command: Command) -> list[Any]:
+        """Return the answer of each server that keeps sessions."""
+        return await self.send([command])
+
+
+async def exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    """Send the commands and return their answers; what broke a connection answers all the rest.
+
+    When it is cancelled, redis-py closes the connection, which still owes answers.
+    """
+    answers: list[Any] = []
+    try:
+        await connection.send_packed_command(_pack(commands))
+        for _ in commands:
+            try:
+                answers.append(await connection.read_response())
+            except exceptions.ResponseError as error:
+                answers.append(error)
+    except (exceptions.BusyLoadingError, exceptions.TimeoutError) as error:
+        answers += [error] * (len(commands) - len(answers))
+    except exceptions.ConnectionError:
+        answers += [ConnectionBroken("the connection broke")] * (len(commands) - len(answers))
+    return answers
+
+
+def _pack(commands: Sequence[Command]) -> bytes:
+    pieces = []
+    for command in commands:
+        pieces.append(b"*%d\r\n" % len(command))
+        pieces += [b"$%d\r\n%b\r\n" % (len(word), word) for word in command]
+    return b"".join(pieces)
