@@ -1,4 +1,4 @@
-"""Responses and requests in pieces: what can change when, and clients that leave early."""
+"""Responses in pieces: what can change when, and clients that leave early."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tornado.web import HTTPError, stream_request_body
+from tornado.web import HTTPError
 
 from app import SessionCommitted
 from stores import MemoryStore
@@ -172,76 +172,6 @@ async def test_a_client_that_leaves_in_the_middle_of_a_stream_changes_nothing_of
     await until(lambda: store.calls, "the change to be written")
     assert store.kinds == ["Update"]
     assert await kept(browser) == "after"
-
-
-# A request's body in pieces
-
-
-@stream_request_body
-class Upload(Page):
-    """Counts what it receives in the session."""
-
-    async def prepare(self) -> None:
-        await super().prepare()
-        self.session["kept"] = "begun"
-        if self.get_argument("refuse", ""):
-            raise HTTPError(403)
-
-    async def data_received(self, chunk: bytes) -> None:
-        size = self.session.get("size", 0)
-        assert isinstance(size, int)
-        self.session["size"] = size + len(chunk)
-
-    def post(self) -> None:
-        self.session["kept"] = f"{self.session.pop('size')} bytes"
-
-
-@pytest.mark.gen_test
-async def test_a_body_that_is_streamed_in_has_the_session_and_is_one_write(
-    serve: Serve, store: SpyStore
-) -> None:
-    browser = open_page(serve, Upload, store)
-    response = await browser.post("/page", body=b"x" * 300_000)
-    assert response.code == 200
-    assert store.kinds == ["Create"]
-    assert await kept(browser) == "300000 bytes"
-
-
-@pytest.mark.gen_test
-async def test_a_body_that_prepare_refuses_keeps_what_prepare_set(serve: Serve) -> None:
-    browser = open_page(serve, Upload)
-    response = await browser.post("/page?refuse=1", body=b"x" * 100)
-    assert response.code == 403
-    assert await kept(browser) == "begun"
-
-
-@pytest.mark.gen_test
-async def test_a_body_that_never_arrives_whole_is_no_request_and_changes_nothing(
-    serve: Serve, store: SpyStore
-) -> None:
-    arrived, gone = asyncio.Event(), asyncio.Event()
-
-    @stream_request_body
-    class Receiving(Upload):
-        async def data_received(self, chunk: bytes) -> None:
-            await super().data_received(chunk)
-            arrived.set()
-
-        def on_connection_close(self) -> None:
-            super().on_connection_close()
-            gone.set()
-
-    browser = open_page(serve, Receiving, store)
-    await browser.text("/keep")
-    store.calls.clear()
-    async with RawConnection(browser.site) as connection:
-        cookie = f"Cookie: session={browser.cookies['session']}"
-        connection.send("POST", "/page", cookie, "Content-Length: 100")
-        connection.write(b"half")
-        await arrived.wait()
-    await gone.wait()
-    assert await kept(browser) == "before"
-    assert store.kinds == ["load", "load"]
 
 
 # Compressed
