@@ -31,13 +31,13 @@ def bind(
         members["session_policy"] = policy
         if policy.manager is not None:
             if handler.prepare is not SessionMixin.prepare:
-                members["prepare"] = _prepare(handler.prepare)
+                members["prepare"] = _before_verb(handler.prepare)
             members |= _verbs(handler)
     elif policy.required and policy.manager is not None:
         # A handler that knows nothing of sessions is guarded all the same.
         bases = (SessionMixin, handler)
         members["session_policy"] = policy
-        members["prepare"] = _prepare(_one_after_another(SessionMixin.prepare, handler.prepare))
+        members["prepare"] = _before_verb(_one_after_another(SessionMixin.prepare, handler.prepare))
         members |= _verbs(handler)
     if converters:
         members["prepare"] = _convert(members.get("prepare", handler.prepare), converters)
@@ -51,11 +51,14 @@ def bind(
     return cast("type[RequestHandler]", type(handler.__name__, bases, members))
 
 
-def _prepare(original: Method) -> Method:
-    def prepare(self: SessionMixin) -> Awaitable[None]:
-        return self._run(original, (), {}, is_prepare=True)
+def _before_verb(original: Method) -> Method:
+    """Bind `prepare` or `data_received`, which may answer but mostly leave that to the verb."""
 
-    return prepare
+    @functools.wraps(original)
+    def method(self: SessionMixin, *args: Any) -> Awaitable[None]:
+        return self._run(original, args, {}, is_verb=False)
+
+    return method
 
 
 def _one_after_another(first: Method, second: Method) -> Method:
@@ -70,6 +73,8 @@ def _one_after_another(first: Method, second: Method) -> Method:
 
 def _verbs(handler: type[RequestHandler]) -> dict[str, Method]:
     verbs = {}
+    if handler.data_received is not RequestHandler.data_received:
+        verbs["data_received"] = _before_verb(handler.data_received)
     for name in map(str.lower, handler.SUPPORTED_METHODS):
         handshake = name == "get" and issubclass(handler, WebSocketHandler)
         original = getattr(handler, name, None)
@@ -83,7 +88,7 @@ def _verb(original: Method) -> Method:
     def verb(self: SessionMixin, *args: Any, **kwargs: Any) -> Any:
         if self._session_running:  # one verb calls another
             return original(self, *args, **kwargs)
-        return self._run(original, args, kwargs, is_prepare=False)
+        return self._run(original, args, kwargs, is_verb=True)
 
     return verb
 

@@ -1,9 +1,10 @@
 """The response's way out: what the sessions changed is saved before its head leaves.
 
 Tornado has no asynchronous hook between a handler and the head of its response. So the methods that
-serve a request, `prepare` and the verb, are run by `_run` (a route's class is bound to it in
-`app.binding`). While one runs, `finish()` only notes that the response is wanted; when it has
-returned, the changes are committed and then the response leaves. `flush()` commits first, too.
+serve a request, `prepare`, `data_received` and the verb, are run by `_run` (a route's class is
+bound to it in `app.binding`). While one runs, `finish()` only notes that the response is wanted;
+when it has returned, the changes are committed and then the response leaves. `flush()` commits
+first, too.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class SavesBeforeHead(_Handler):
     _other_sessions: tuple[Session, ...] = ()
     _session_prepared = False
     _session_touched = False
-    _session_running = False  # prepare or a verb is running: the response waits
+    _session_running = False  # one of them is running: the response waits
     _session_finishing = False  # finish() was called meanwhile
     _session_flush: asyncio.Future[None] | None = None
     _session_head_sent = False
@@ -154,11 +155,11 @@ class SavesBeforeHead(_Handler):
             await self._save(error.status_code if isinstance(error, HTTPError) else 500)
 
     async def _run(
-        self, method: Method, args: Sequence[Any], kwargs: Mapping[str, Any], *, is_prepare: bool
+        self, method: Method, args: Sequence[Any], kwargs: Mapping[str, Any], *, is_verb: bool
     ) -> None:
         """Call *method* while the response waits; then save, and let the response leave.
 
-        After a `prepare` that wants no response there is nothing to save yet.
+        After a `prepare` or `data_received` that wants no response there is nothing to save yet.
         """
         self._session_running = True
         try:
@@ -176,7 +177,7 @@ class SavesBeforeHead(_Handler):
             self._session_running = False
             if self._session_finishing:
                 del self.write  # an error page may still have to be written
-        if is_prepare and not self._session_finishing:
+        if not is_verb and not self._session_finishing:
             if not self._session_prepared:
                 raise RuntimeError(
                     f"{type(self).__qualname__}.prepare() did not run SessionMixin.prepare(): "

@@ -37,6 +37,10 @@ class RawConnection:
         lines += [h if isinstance(h, bytes) else h.encode("latin-1") for h in headers]
         self._writer.write(b"\r\n".join([*lines, b"Connection: close", b"", b""]))
 
+    def write(self, data: bytes) -> None:
+        """Send these bytes, of a body for example."""
+        self._writer.write(data)
+
     async def read_until(self, separator: bytes) -> bytes:
         """Return everything up to and including *separator*."""
         chunk = await self._reader.readuntil(separator)

@@ -1,0 +1,185 @@
+"""What many clients did and saw, and whether sessions that keep their promises allow it.
+
+Every change writes a value of its own, so that what was read tells who wrote it. Times are numbers
+of one counter. An operation takes effect at some moment between its beginning and its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+ABSENT = "(absent)"
+
+
+@dataclass
+class Operation:
+    """One request: what it was to do, when, and what came of it."""
+
+    number: int
+    kind: str
+    """read, set, delete, regenerate, sign-in, sign-out or fail (a set, then status 500)."""
+    key: str
+    token: str | None
+    """What the client presented."""
+    start: int
+    end: int = 0
+    status: int = 0
+    """Of the response; 200 acknowledges."""
+    session: str | None = None
+    """The id under which the session was loaded; known if the status is 200."""
+    seen: dict[str, Any] = field(default_factory=dict)
+    """All that was read when the session was loaded, the user as `@user`."""
+    token_set: str | None = None
+    """The token in the response's cookie."""
+    removed: bool = False
+    """Whether the response removed the cookie."""
+    id_set: str | None = None
+    """The id of the session that `token_set` belongs to."""
+
+    @property
+    def done(self) -> bool:
+        return self.status == 200
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends the session that it loaded: by signing out, or in as another user."""
+        if self.kind == "sign-in":
+            return self.seen.get("@user") is not None
+        return self.kind == "sign-out"
+
+    @property
+    def writes(self) -> dict[str, Any]:
+        """What it writes, to the session that it loaded or, without one, to the one it begins."""
+        if self.kind == "set":
+            return {self.key: self.number}
+        if self.kind == "sign-in":
+            return {"@user": f"u{self.number}"}
+        return {self.key: ABSENT} if self.kind == "delete" else {}
+
+    def __str__(self) -> str:
+        token = self.token and self.token[:6] + ".." + self.token[-4:]
+        new = self.token_set and self.token_set[:6] + ".." + self.token_set[-4:]
+        cookie = "removed" if self.removed else new
+        return (
+            f"{self.start:5}-{self.end:<5} #{self.number} {self.kind} {self.key} with {token}: "
+            f"{self.status} saw {self.session and self.session[:6]} {self.seen} cookie {cookie}"
+        )
+
+
+def violations(history: list[Operation]) -> Iterator[str]:
+    """Tell what in *history* must not be."""
+    ended: dict[str, int] = {}
+    for operation in history:
+        if operation.done and operation.ends and operation.session is not None:
+            end = ended.get(operation.session, operation.end)
+            ended[operation.session] = min(end, operation.end)
+    yield from _cookies(history)
+    yield from _life(history, ended)
+    for id in dict.fromkeys(o.session for o in history if o.session is not None):
+        yield from _values(id, history)
+
+
+def _cookies(history: list[Operation]) -> Iterator[str]:
+    for o in history:
+        if o.status in (409, 500, 503) and (o.token_set or o.removed):
+            yield f"#{o.number} answered {o.status} with a session cookie"
+        if o.removed and o.kind != "sign-out":
+            yield f"#{o.number} removed the cookie without being asked to"
+        if o.token_set and (
+            o.kind in ("read", "delete", "sign-out") or (o.kind == "set" and o.session)
+        ):
+            yield f"#{o.number}, a {o.kind}, set a session cookie"
+    rotated: set[str] = set()
+    for o in history:
+        if o.token is not None and o.token_set and o.session is not None and o.session == o.id_set:
+            if o.token in rotated:
+                yield f"#{o.number} replaced a token that another had replaced"
+            rotated.add(o.token)
+    given = [o.token_set for o in history if o.token_set]
+    if len(given) != len(set(given)):
+        yield "a token was given twice"
+
+
+def _life(history: list[Operation], ended: dict[str, int]) -> Iterator[str]:
+    given = {o.token_set: o for o in history if o.token_set}
+    for o in history:
+        if o.session is not None and o.start > ended.get(o.session, o.start):
+            yield f"#{o.number} saw the session {o.session} after its end"
+        if o.token is None or not o.done:
+            continue
+        giver = given.get(o.token)
+        if giver is None:
+            yield f"#{o.number} has a token that was never given"
+            continue
+        others = [r for r in _replacing(giver.id_set, history) if r not in (giver, o)]
+        if o.session is None:
+            if not any(r.start < o.end and r.end > giver.start for r in others):
+                yield f"#{o.number} did not see {giver.id_set}, neither ended nor replaced"
+            continue
+        if o.session != giver.id_set:
+            yield f"#{o.number} saw the session {o.session} with a token of {giver.id_set}"
+        for r in others:
+            if r.token == o.token and r.end < o.start:
+                yield f"#{o.number} opened a session with a token that #{r.number} had replaced"
+        if o.kind == "regenerate" and not o.token_set and not any(r.ends for r in others):
+            yield f"#{o.number} got no new token, though nobody ended {o.session}"
+
+
+def _replacing(id: str | None, history: list[Operation]) -> list[Operation]:
+    """Return what was acknowledged and makes a token of the session *id* useless."""
+    kinds = ("regenerate", "sign-in", "sign-out")
+    return [o for o in history if o.done and o.session == id and o.kind in kinds]
+
+
+def _values(id: str, history: list[Operation]) -> Iterator[str]:
+    here = [o for o in history if _of(o) == id]
+    readers = [o for o in here if o.session == id and o.done]
+    keys = {key for o in here for key in (*o.writes, *o.seen)}
+    for key in sorted(keys):
+        yield from _register(id, key, here, readers)
+
+
+def _of(o: Operation) -> str | None:
+    """Return the id of the session that *o* writes to."""
+    return o.id_set if o.session is None or o.ends else o.session
+
+
+def _register(id: str, key: str, here: list[Operation], readers: list[Operation]) -> Iterator[str]:
+    """Check one key of one session: each value read was written, and not overwritten before."""
+    writers = [o for o in here if key in o.writes and o.done]
+    seen_at: dict[int, int] = {}  # number of a writer -> when somebody had seen its value
+    for o in readers:
+        value = o.seen.get(key, ABSENT)
+        for w in writers:
+            if w.writes[key] == value and value != ABSENT:
+                seen_at[w.number] = min(seen_at.get(w.number, o.end), o.end)
+    for o in readers:
+        value = o.seen.get(key, ABSENT)
+        sources = [(w.start, w.end) for w in writers if w.writes[key] == value]
+        if value == ABSENT:
+            sources.append((-1, -1))  # before the first
+        sources = [s for s in sources if s[0] < o.end]
+        if not sources:
+            yield f"#{o.number} saw {key}={value} of {id}, which nobody had written with success"
+            continue
+        if not any(_possible(source, o, writers, seen_at) for source in sources):
+            yield f"#{o.number} saw {key}={value} of {id}, which had been overwritten before"
+
+
+def _possible(
+    source: tuple[int, int], reader: Operation, writers: list[Operation], seen_at: dict[int, int]
+) -> bool:
+    """Tell whether nothing was certainly written after *source* and before *reader* began."""
+    return not any(
+        w.start > source[1] and min(w.end, seen_at.get(w.number, w.end)) < reader.start
+        for w in writers
+        if w is not reader
+    )
+
+
+def report(seed: int, history: Iterable[Operation], found: list[str]) -> str:
+    """Return a text to reproduce and to understand a failure by."""
+    lines = [f"seed {seed}: {len(found)} violations", *found, "", "history:"]
+    return "\n".join([*lines, *(str(o) for o in sorted(history, key=lambda o: o.start))])
