@@ -84,7 +84,7 @@ class RedisStore(Store):
         except ImportError as error:
             raise ConfigurationError(
                 f"Redis and Valkey need the package {error.name}: "
-                "pip install tornado-server-sessions[redis]"
+                "pip install '.[redis]'"
             ) from None
         self.timeout = timeout
         self._prefix = prefix.encode()

@@ -176,7 +176,7 @@ def check_driver(scheme: str) -> None:
     except ImportError as error:
         raise ConfigurationError(
             f"{DATABASES[scheme]} needs the package {error.name}: "
-            f"pip install tornado-server-sessions[{_EXTRAS[scheme]}]"
+            f"pip install '.[{_EXTRAS[scheme]}]'"
         ) from None
 
 

@@ -70,7 +70,7 @@ def test_a_client_that_cannot_serve_is_refused() -> None:
 
 def test_a_missing_driver_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
-    with pytest.raises(ConfigurationError, match=r"pip install tornado-server-sessions\[redis\]"):
+    with pytest.raises(ConfigurationError, match=r"pip install '\.\[redis\]'"):
         RedisStore("redis://localhost")
 
 

@@ -96,7 +96,7 @@ def test_a_missing_driver_is_told_with_what_to_install(
     monkeypatch: pytest.MonkeyPatch, url: str, driver: str, extra: str
 ) -> None:
     monkeypatch.setitem(sys.modules, driver, None)
-    install = rf"needs the package {driver}: pip install tornado-server-sessions\[{extra}\]"
+    install = rf"needs the package {driver}: pip install '\.\[{extra}\]'"
     with pytest.raises(ConfigurationError, match=install):
         SQLStore(url)
 
