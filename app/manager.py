@@ -106,7 +106,7 @@ class SessionManager:
             record, standing = await self._find(tokens, now)
             if standing is not CURRENT:
                 record = None
-                if standing is REPLACED:
+                if standing is REPLACED and not read_only:
                     stage = Stage.SUPERSEDED
         touch_due = record is not None and self._extension(record, now) is not None
         return Session(self, record, stage, now, touch_due, presented, over_tls)

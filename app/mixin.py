@@ -47,7 +47,8 @@ class SessionMixin(SavesBeforeHead):
         with `self.session`: one after the other, for two stores have no common transaction. Raises
         `SessionsOff` where sessions are off or *manager* is no group's, and `SessionUnavailable`.
         """
-        for session in (self.session, *self._other_sessions):
+        own = self.session
+        for session in (own, *self._other_sessions):
             if session._manager is manager:
                 return session
         if manager not in cast(Any, self.application).managers:
@@ -57,6 +58,9 @@ class SessionMixin(SavesBeforeHead):
             )
         assert self.session_policy is not None
         session = await self._load(manager, self.session_policy)
+        session._outlives_request = own._outlives_request
+        if self._session_head_sent:
+            session.head_sent()
         self._other_sessions = (*self._other_sessions, session)
         return session
 
@@ -116,19 +120,27 @@ class SessionMixin(SavesBeforeHead):
         `get` returns when the connection is closed.
         """
         await self._save(101, streaming=True)
-        watch = asyncio.ensure_future(self._watch_session())
+        for session in self._sessions:
+            session._outlives_request = True
+        watch = asyncio.ensure_future(self._watch_sessions())
         try:
             await get(self, *args, **kwargs)
         finally:
             watch.cancel()
 
-    async def _watch_session(self) -> None:
-        while self._session is not None and self._session.live:
+    async def _watch_sessions(self) -> None:
+        while self._sessions:
             await asyncio.sleep(self.session_check)
-            try:
-                if not await self._session._manager.still_lives(self._session):
+            for session in self._sessions:
+                if session.live and not await self._is_there(session):
                     self.on_session_end()
-            except SessionUnavailable as error:  # an outage ends nobody's session
-                log.warning(
-                    "%s: whether a session lives is not known: %s", self.request.path, error.what
-                )
+                    return
+
+    async def _is_there(self, session: Session) -> bool:
+        try:
+            return await session._manager.still_lives(session)
+        except SessionUnavailable as error:  # an outage ends nobody's session
+            log.warning(
+                "%s: whether a session lives is not known: %s", self.request.path, error.what
+            )
+            return True

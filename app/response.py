@@ -45,6 +45,11 @@ class SavesBeforeHead(_Handler):
     _session_sending_error = False
     _session_retry = False
 
+    @property
+    def _sessions(self) -> tuple[Session, ...]:
+        """All sessions that this request has loaded."""
+        return () if self._session is None else (self._session, *self._other_sessions)
+
     def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
         if self._session_running and not self._session_head_sent:
             self._session_flush = asyncio.ensure_future(self._commit_and_flush(self._session_flush))
@@ -96,11 +101,8 @@ class SavesBeforeHead(_Handler):
     def _complete_head(self) -> None:
         """Add what the sessions have to say; late, because an error page clears all headers."""
         self._session_head_sent = True
-        session = self._session
-        if session is not None:
+        for session in self._sessions:
             self._add_cookie(session)
-            for session in self._other_sessions:
-                self._add_cookie(session)
         if self._session_touched:
             self.add_header("Vary", "Cookie")
         if self._session_retry:
@@ -114,9 +116,7 @@ class SavesBeforeHead(_Handler):
 
     async def _save(self, status: int, *, streaming: bool = False) -> None:
         """Commit the sessions, or after a server error only extend their lives."""
-        if self._session is None:
-            return
-        sessions = (self._session, *self._other_sessions)
+        sessions = self._sessions
         try:
             for session in sessions:
                 if not streaming:

@@ -52,6 +52,7 @@ class Session(DeltaMapping):
         "_destroyed",
         "_gone",
         "_manager",
+        "_outlives_request",
         "_over_tls",
         "_persistent",
         "_presented_at",
@@ -80,6 +81,7 @@ class Session(DeltaMapping):
         self._touch_due = touch_due
         self._cookie_presented = cookie_presented
         self._over_tls = over_tls
+        self._outlives_request = False  # a WebSocket has it
         self._gone = False  # destroyed by another request while this one had it
         self._set_cookie: str | None = None  # value that waits for the head of the response
         self._saving: asyncio.Future[None] | None = None  # a commit is on its way
@@ -195,6 +197,8 @@ class Session(DeltaMapping):
         `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`.
         """
         self._presented_at = self._manager.clock()
+        if self._outlives_request:  # its token may have been replaced long since
+            await self._manager.still_lives(self)
         await self._manager.commit(self)
 
     async def refresh(self) -> bool:

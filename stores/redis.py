@@ -83,8 +83,7 @@ class RedisStore(Store):
             from redis.asyncio import Redis, RedisCluster
         except ImportError as error:
             raise ConfigurationError(
-                f"Redis and Valkey need the package {error.name}: "
-                "pip install '.[redis]'"
+                f"Redis and Valkey need the package {error.name}: pip install '.[redis]'"
             ) from None
         self.timeout = timeout
         self._prefix = prefix.encode()

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import WebSocketHandler, websocket_connect
 
-from app import Cookie, Group, Route, SessionManager, SessionsOff
+from app import Cookie, Group, Route, SessionCommitted, SessionManager, SessionsOff
 from stores import MemoryStore
 from tests.clock import FakeClock
 from tests.pages import Page, Renew
@@ -30,6 +32,11 @@ class Set(Page):
 class SignIn(Page):
     def get(self) -> None:
         self.session.sign_in("ada")
+
+
+class SignOut(Page):
+    def get(self) -> None:
+        self.session.sign_out()
 
 
 def both(other: SessionManager) -> type[Page]:
@@ -179,3 +186,42 @@ async def test_time_outs_and_tokens_are_each_managers_own(serve: Serve, clock: F
     clock.advance(301)
     assert await browser.text("/admin") == "nothing None"
     assert await browser.text("/shop") == "apple None"
+
+
+class Open(Page, WebSocketHandler):
+    session_check = 0.02
+    other: SessionManager
+
+    async def open(self) -> None:
+        admin = await self.session_of(self.other)
+        assert admin.live
+        with pytest.raises(SessionCommitted):
+            admin.destroy()
+        admin["kept"] = "from the socket"
+        await admin.commit()
+        await self.write_message("open")
+
+
+@pytest.mark.gen_test
+async def test_a_socket_saves_the_other_session_and_is_closed_when_that_ends(serve: Serve) -> None:
+    shop, admin = managers()
+    page = type("Socket", (Open,), {"other": admin})
+    routes = Group(
+        "/",
+        Route("socket", page),
+        Route("set/<value>", Set),
+        Group("admin", Route("", Show), Route("in", SignIn), Route("out", SignOut), sessions=admin),
+        sessions=True,
+    )
+    browser = serve(routes, shop).browser()
+    await browser.text("/set/apple")
+    await browser.text("/admin/in")
+    cookie = "; ".join(f"{k}={v}" for k, v in browser.cookies.items())
+    url = browser.site.url.replace("http", "ws") + "/socket"
+    socket = await websocket_connect(HTTPRequest(url, headers={"Cookie": cookie}))
+    assert await socket.read_message() == "open"
+    assert await browser.text("/admin") == "from the socket ada"
+    await browser.text("/admin/out")
+    assert await socket.read_message() is None
+    assert socket.close_code == 1008
+    socket.close()
