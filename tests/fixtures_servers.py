@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.chromium import Chromium
 from tests.database_servers import (
     MariaDB,
     Mongod,
@@ -28,6 +29,7 @@ PROGRAMS: dict[Any, tuple[str, ...]] = {
     ValkeyCluster: ("valkey-server",),
     Postgres: ("postgres", "initdb"),
     MariaDB: ("mariadbd", "mariadb-install-db"),
+    Chromium: ("chromium",),
 }
 
 
@@ -73,3 +75,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """MariaDB."""
     yield from _run(MariaDB, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A browser; each test opens a window with a cookie jar of its own."""
+    yield from _run(Chromium, tmp_path_factory)
+
+
+@pytest.fixture
+def own_chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A browser for a test that ends it or is about its profile."""
+    yield from _run(Chromium, tmp_path_factory)

@@ -21,7 +21,8 @@ class Site:
         (socket,) = bind_sockets(0, "127.0.0.1")
         self.server.add_socket(socket)
         self.port: int = socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        scheme = "https" if "ssl_options" in server_options else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
         self._client = AsyncHTTPClient(force_instance=True, max_clients=200)
 
     def browser(self) -> Browser:
