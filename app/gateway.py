@@ -44,16 +44,17 @@ class Gateway:
             await self.open()
         if self._direct:
             try:
-                return (await self.store.load((id,))).get(id)
+                found = await self.store.load((id,))
             except Exception as error:
                 raise self._unavailable(error) from None
-        return await self._loads.ask(id)
+            return self._or_raise(found.get(id))
+        return self._or_raise(await self._loads.ask(id))
 
-    async def load_each(self, ids: Sequence[bytes]) -> Sequence[Record | None]:
+    async def load_each(self, ids: Sequence[bytes]) -> list[Record | None]:
         """Return the record of each id, from one call of the store."""
         if not self._opened:
             await self.open()
-        return await self._send_loads(ids, 0.0)
+        return [self._or_raise(answer) for answer in await self._send_loads(ids)]
 
     async def write(self, change: Change) -> Outcome:
         """Apply *change*; when this returns, the store has acknowledged it."""
@@ -61,10 +62,11 @@ class Gateway:
             await self.open()
         if self._direct:
             try:
-                return (await self.store.write((change,)))[0]
+                outcomes = await self.store.write((change,))
             except Exception as error:
                 raise self._unavailable(error) from None
-        return await self._writes.ask(change)
+            return self._or_raise(outcomes[0])
+        return self._or_raise(await self._writes.ask(change))
 
     async def sweep(self, now: float, limit: int) -> int:
         """Let the store remove up to *limit* dead records; return how many it did."""
@@ -99,12 +101,22 @@ class Gateway:
         finally:
             self._opening = None
 
-    async def _send_loads(self, ids: Sequence[bytes], waited: float) -> Sequence[Record | None]:
+    async def _send_loads(
+        self, ids: Sequence[bytes], waited: float = 0.0
+    ) -> Sequence[Record | StoreUnavailable | None]:
         found = await self._guard(self.store.load(list(dict.fromkeys(ids))), waited)
         return [found.get(id) for id in ids]
 
-    async def _send_writes(self, changes: list[Change], waited: float) -> Sequence[Outcome]:
+    async def _send_writes(
+        self, changes: Sequence[Change], waited: float = 0.0
+    ) -> Sequence[Outcome | StoreUnavailable]:
         return await self._guard(self.store.write(changes), waited)
+
+    def _or_raise(self, answer: Answer | StoreUnavailable) -> Answer:
+        """Return *answer*; raise what a part of the store failed with."""
+        if isinstance(answer, StoreUnavailable):
+            raise self._unavailable(answer)
+        return answer
 
     async def _guard(self, operation: Awaitable[Answer], waited: float = 0.0) -> Answer:
         """Await a store operation; its deadline is nearer by the seconds already waited."""

@@ -172,15 +172,18 @@ class Store(abc.ABC):
         """Return when the store answers; raise `StoreUnavailable` when it does not."""
 
     @abc.abstractmethod
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
+    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
         """Return the records there are of these ids; an unknown id is left out.
 
-        A record past its `expires` may be returned or left out: its reader checks.
+        A record past its `expires` may be returned or left out: its reader checks. A store of
+        several servers may return the error of one in the place of the records that this one has.
         """
 
     @abc.abstractmethod
-    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
         """Apply the changes and return what became of each, in the order given.
+
+        An error in the place of an outcome says that nothing is known of this change alone.
 
         Each change is atomic and durable by the store's own measure when this returns. Changes of
         one call are concurrent: they may be applied in any order, and two `Update` of one record

@@ -145,13 +145,15 @@ class RedisStore(Store):
         # that is down, a replica that lost its master).
         await self._read([(b"HLEN", self._prefix)])
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
+    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
         answers = await self._read([(b"HGETALL", self._key(id)) for id in ids])
         return {
-            id: record_of(id, fields) for id, fields in zip(ids, answers, strict=True) if fields
+            id: _unavailable(fields) if isinstance(fields, Exception) else record_of(id, fields)
+            for id, fields in zip(ids, answers, strict=True)
+            if fields
         }
 
-    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
         from redis.exceptions import NoScriptError
 
         commands = [self._command(change) for change in changes]
@@ -160,7 +162,10 @@ class RedisStore(Store):
             if any(isinstance(answer, NoScriptError) for answer in answers):
                 await _send_again(servers, [*map(_in_full, commands)], answers, NoScriptError)
             _check(answers)
-        return [_OUTCOMES[answer] for answer in answers]
+        return [
+            _unavailable(answer) if isinstance(answer, Exception) else _OUTCOMES[answer]
+            for answer in answers
+        ]
 
     def _key(self, id: bytes) -> bytes:
         return self._prefix + urlsafe_b64encode(id).rstrip(b"=")
@@ -243,7 +248,10 @@ def _in_full(command: Command) -> Command:
 
 
 def _check(answers: Sequence[Any]) -> None:
-    """Raise the first error there is among the answers."""
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
+    """Raise the first error if there is nothing else: a node that is down fails its own alone."""
+    if answers and all(isinstance(answer, Exception) for answer in answers):
+        raise answers[0]
+
+
+def _unavailable(error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(reason_of(error))

@@ -11,8 +11,8 @@ import pytest
 
 from app import SessionUnavailable
 from app.gateway import MAX_BATCH, MAX_BATCHES, Gateway
-from stores import ConfigurationError
-from stores.contract import Create, Outcome, Record, Update
+from stores import ConfigurationError, StoreUnavailable
+from stores.contract import Change, Create, Outcome, Record, Update
 from tests.records import make_record
 from tests.stores_for_tests import FaultyStore
 
@@ -155,6 +155,42 @@ async def test_each_of_a_failed_batch_fails_with_an_error_of_its_own() -> None:
     assert {error.what for error in errors} == {"store faulty:: out of order"}  # type: ignore[union-attr]
     store.mend()
     assert await gateway.load(bytes(16)) is None
+
+
+class PartlyDown(GatedStore):
+    """Cannot reach the server that has the ids which begin with a zero byte."""
+
+    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
+        await super().load(ids)
+        return {id: StoreUnavailable("node 1 is down") for id in ids if id[0] == 0}
+
+    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
+        down = StoreUnavailable("node 1 is down")
+        return [down if change.id[0] == 0 else Outcome.DONE for change in changes]
+
+
+@pytest.mark.gen_test
+async def test_where_a_part_of_the_store_is_down_its_own_records_fail_and_no_others() -> None:
+    store = PartlyDown()
+    gateway = Gateway(store)
+    await gateway.open()
+    ids = [bytes(15) + b"1", b"1" * 16, bytes(16), b"2" * 16]
+    tasks = [asyncio.ensure_future(gateway.load(id)) for id in ids]
+    await turns()
+    assert store.sent == [1, 3]
+    await store.let_go(0)
+    await store.let_go(1)
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [SessionUnavailable, type(None)] * 2
+    assert "store faulty:: node 1 is down" in str(answers[0])
+    writes = [gateway.write(Update(id)) for id in ids]
+    answers = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [SessionUnavailable, Outcome] * 2
+    each = asyncio.ensure_future(gateway.load_each(ids))
+    await turns()
+    await store.let_go(2)
+    with pytest.raises(SessionUnavailable):
+        await each
 
 
 @pytest.mark.gen_test
