@@ -15,12 +15,17 @@ Answer = TypeVar("Answer")
 
 
 class Attempt:
-    """Work in a connection."""
+    """Work in a connection, done once or again.
+
+    `committing` tells whether the transaction may have been committed; `problem` is why the work
+    had to be repeated.
+    """
 
     connection: Connection
 
     def __init__(self) -> None:
         self.committing = False
+        self.problem = ""
         self._driver: Any = None
 
     async def make(self, engine: AsyncEngine, work: Callable[[Attempt], Answer]) -> Answer:

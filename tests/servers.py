@@ -68,6 +68,19 @@ def until(ready: Callable[[], bool], what: str, seconds: float = PATIENCE) -> No
     raise TimeoutError(f"waited {seconds} s for {what}: {problem}")
 
 
+def halt(pid: int) -> None:
+    """Stop a process by SIGSTOP; return when each of its threads stands still (Linux)."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+    until(
+        lambda: all(
+            (task / "stat").read_text().rpartition(")")[2].split()[0] in "TZX"
+            for task in tasks.iterdir()
+        ),
+        "a process to stand still",
+    )
+
+
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG (Linux)
 
@@ -148,7 +161,7 @@ class Server:
             process.wait()
 
     def pause(self) -> None:
-        os.kill(self.pid, signal.SIGSTOP)
+        halt(self.pid)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

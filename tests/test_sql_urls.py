@@ -19,7 +19,7 @@ from stores.contract import Create, Outcome, Update
 from stores.sql import SQLStore
 from tests.process import environment
 from tests.records import make_record
-from tests.test_sql_store import engine_of, opened, table, url
+from tests.sql_databases import engine_of, opened, table, url
 
 __all__ = ["table", "url"]  # fixtures
 
@@ -187,6 +187,18 @@ async def test_a_path_that_sqlite_cannot_use_is_told(tmp_path: Path) -> None:
         with pytest.raises((ConfigurationError, StoreUnavailable), match=mistake):
             await store.open()
         await store.close()
+
+
+@pytest.mark.gen_test
+async def test_a_read_only_file_is_read_and_refuses_every_write(tmp_path: Path) -> None:
+    record = make_record()
+    async with opened(f"sqlite:///{tmp_path}/sessions.db") as store:
+        await store.write([Create(record)])
+        url = f"sqlite:///file:{tmp_path}/sessions.db?mode=ro&uri=true"
+        async with engine_of(url) as engine, opened(engine) as reader:
+            assert await reader.load([record.id]) == {record.id: record}
+            with pytest.raises(StoreUnavailable, match="SQLITE_READONLY"):
+                await reader.write([Update(record.id, {"n": 1})])
 
 
 # An application's own engine
