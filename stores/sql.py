@@ -206,7 +206,7 @@ class SQLStore(Store):
         """Do *work*, again if it was surely undone and there is reason to hope."""
         from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-        from stores.sql_errors import is_transient, reason_of
+        from stores.sql_errors import is_misplaced, is_transient, reason_of
 
         renewed = False
         while True:
@@ -218,8 +218,9 @@ class SQLStore(Store):
                         attempt.problem = reason_of(error, self._database)
                         await asyncio.sleep(random.random() * PAUSE)  # noqa: S311
                         continue
-                    if error.connection_invalidated and not renewed:
-                        renewed = True  # the server had closed it while it lay in the pool
+                    if not renewed and (error.connection_invalidated or is_misplaced(error)):
+                        # While it lay in the pool, the server closed it or took another role.
+                        renewed = True
                         continue
                 raise StoreUnavailable(reason_of(error, self._database)) from None
             except (SQLAlchemyError, OSError) as error:

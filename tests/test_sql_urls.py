@@ -57,6 +57,8 @@ def test_a_name_is_the_url_without_user_and_password(url: str, name: str) -> Non
         ("postgresql://ada:hun/ter2@localhost/app", "percent-encoded"),
         ("postgresql://ada:hun?ter2@localhost/app", "percent-encoded"),
         ("mysql://ada:hun#ter2@localhost/app", "percent-encoded"),
+        ("postgresql://ada:hun[ter2@localhost/app", "percent-encoded"),
+        ("postgresql://localhost/app?hunter2", "name=value"),
         ("mysql:///app", "no host"),
         ("mysql://ada:hunter2@localhost", "no database"),
         ("mariadb://localhost/app/hunter2", "no database"),
@@ -110,7 +112,17 @@ def test_a_driver_is_imported_when_a_store_is_made() -> None:
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 
 
-# What a server refuses
+# What a server or a driver refuses
+
+
+@pytest.mark.gen_test
+async def test_what_a_driver_makes_nothing_of_is_told_by_the_kind_of_error(url: str) -> None:
+    async with engine_of(url, connect_args={"hunter2": 1, "timeout": "hunter2"}) as engine:
+        store = SQLStore(engine)
+        with pytest.raises(ConfigurationError, match="TypeError") as caught:
+            await store.open()
+        await store.close()
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.gen_test
@@ -129,9 +141,18 @@ async def test_a_refused_user_or_database_is_told_by_code_alone(url: str) -> Non
 
 
 @pytest.mark.gen_test
-async def test_an_option_that_a_driver_does_not_know_is_told(postgres: Any) -> None:
-    store = SQLStore(f"{postgres.url}?sslmode=hunter2")
-    with pytest.raises((StoreUnavailable, ConfigurationError)) as caught:
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("sslmode=hunter2", "ClientConfigurationError"),
+        ("hunter2=1", "42704"),
+    ],
+)
+async def test_an_option_that_a_driver_does_not_know_is_told(
+    postgres: Any, option: str, reason: str
+) -> None:
+    store = SQLStore(f"{postgres.url}?{option}")
+    with pytest.raises((StoreUnavailable, ConfigurationError), match=reason) as caught:
         await store.open()
     await store.close()
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
