@@ -73,7 +73,7 @@ class SQLStore(Store):
         self._database = DATABASES[dialect]
         self._statements: Statements = STATEMENTS[dialect](make_table(table))
         self._engine: AsyncEngine | None = None  # there is one while the store is open
-        self._abandoned: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()  # operations, those given up among them
 
     @property
     def name(self) -> str:
@@ -92,8 +92,8 @@ class SQLStore(Store):
 
     async def close(self) -> None:
         engine, self._engine = self._engine, None
-        if self._abandoned:
-            await asyncio.wait(self._abandoned, timeout=self.timeout)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self.timeout)
         if engine is not None and self._url is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.timeout):
@@ -182,20 +182,21 @@ class SQLStore(Store):
         attempt = Attempt()
         # A task of its own, for a driver that is cancelled may wait for the server once more.
         task = asyncio.create_task(self._repeat(self._engine, attempt, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
         try:
             await asyncio.wait((task,), timeout=self.timeout)
         finally:
             if not task.done():
                 attempt.cut()
                 task.cancel()
-                self._abandoned.add(task)
-                task.add_done_callback(self._forget)
         if not task.done():
-            raise StoreUnavailable(f"{self._database} did not answer within {self.timeout} s")
+            reason = f"{self._database} did not answer within {self.timeout} s"
+            raise StoreUnavailable(reason + (f"; {attempt.problem}" if attempt.problem else ""))
         return task.result()
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._abandoned.discard(task)
+        self._tasks.discard(task)
         if not task.cancelled():
             task.exception()
 
@@ -205,7 +206,7 @@ class SQLStore(Store):
         """Do *work*, again if it was surely undone and there is reason to hope."""
         from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-        from stores.sql_errors import is_transient, reason_of
+        from stores.sql_errors import is_misplaced, is_transient, reason_of
 
         renewed = False
         while True:
@@ -214,10 +215,12 @@ class SQLStore(Store):
             except DBAPIError as error:
                 if not attempt.committing:
                     if is_transient(error):
+                        attempt.problem = reason_of(error, self._database)
                         await asyncio.sleep(random.random() * PAUSE)  # noqa: S311
                         continue
-                    if error.connection_invalidated and not renewed:
-                        renewed = True  # the server had closed it while it lay in the pool
+                    if not renewed and (error.connection_invalidated or is_misplaced(error)):
+                        # While it lay in the pool, the server closed it or took another role.
+                        renewed = True
                         continue
                 raise StoreUnavailable(reason_of(error, self._database)) from None
             except (SQLAlchemyError, OSError) as error:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stores.contract import ConfigurationError
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,12 +17,17 @@ Answer = TypeVar("Answer")
 
 
 class Attempt:
-    """Work in a connection."""
+    """Work in a connection, done once or again.
+
+    `committing` tells whether the transaction may have been committed; `problem` is why the work
+    had to be repeated.
+    """
 
     connection: Connection
 
     def __init__(self) -> None:
         self.committing = False
+        self.problem = ""
         self._driver: Any = None
 
     async def make(self, engine: AsyncEngine, work: Callable[[Attempt], Answer]) -> Answer:
@@ -28,7 +35,14 @@ class Attempt:
 
         from stores.sql_errors import is_misplaced
 
-        connection = await engine.connect()
+        try:
+            connection = await engine.connect()
+        except (ValueError, TypeError, RuntimeError) as error:
+            # MySQL 8 wants it for passwords that do not travel over TLS.
+            hint = "install cryptography" if "cryptography" in str(error) else type(error).__name__
+            raise ConfigurationError(
+                f"the driver cannot connect as the store's URL says ({hint})"
+            ) from None
         try:
             return await connection.run_sync(self._make, work)
         except DBAPIError as error:

@@ -77,7 +77,8 @@ def reason_of(error: BaseException, database: str) -> str:
     """Say what happened by codes and names of types: the database's text may quote values."""
     code = code_of(error)
     if not code:
-        kind = type(getattr(error, "orig", None) or error).__name__
-        return f"{database} does not answer ({kind})"
+        original: Any = getattr(error, "orig", None) or error
+        original = getattr(original, "driver_exception", None) or original
+        return f"{database} does not answer ({type(original).__name__})"
     hint = _HINTS.get(code)
     return f"{database} refused: {code}" + (f" ({hint})" if hint else "")

@@ -57,7 +57,15 @@ class SQLUrl:
         path, _, query = tail.partition("?")
         self.name = f"{self.scheme}://{self._hosts}{path}"
         self._database = unquote(path[1:])
-        self._query = dict(parse_qsl(query, keep_blank_values=True))
+        try:
+            urlsplit(url)
+            options = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else ()
+        except ValueError:
+            raise ConfigurationError(
+                "the store's URL is none: user name and password must be percent-encoded, "
+                "an option is name=value"
+            ) from None
+        self._query = dict(options)
         self.file: Path | None = None
         {"postgresql": self._check_postgresql, "sqlite": self._check_sqlite}.get(
             self.scheme, self._check_mysql

@@ -13,7 +13,7 @@ from typing import Any
 import pymongo
 
 from tests.process import children
-from tests.servers import Server, find, until
+from tests.servers import Server, find, halt, until
 
 
 def _program(name: str) -> Path:
@@ -209,7 +209,9 @@ class Postgres(Server):
 
     def pause(self) -> None:
         super().pause()
-        self._signal_children(signal.SIGSTOP)
+        for pid in children(self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                halt(pid)
 
     def resume(self) -> None:
         self._signal_children(signal.SIGCONT)

@@ -68,12 +68,19 @@ def until(ready: Callable[[], bool], what: str, seconds: float = PATIENCE) -> No
     raise TimeoutError(f"waited {seconds} s for {what}: {problem}")
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG (Linux)
+def halt(pid: int) -> None:
+    """Stop a process by SIGSTOP; return when each of its threads stands still (Linux)."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+    until(lambda: all(_state(task) in "TZX" for task in tasks.iterdir()), "all to stand still")
 
 
 def _state(thread: Path) -> str:
     return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG (Linux)
 
 
 class Server:
@@ -153,9 +160,7 @@ class Server:
 
     def pause(self) -> None:
         """Stop it where it stands; it takes connections and says nothing."""
-        os.kill(self.pid, signal.SIGSTOP)
-        threads = Path(f"/proc/{self.pid}/task")
-        until(lambda: all(_state(thread) == "T" for thread in threads.iterdir()), "all to stop")
+        halt(self.pid)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

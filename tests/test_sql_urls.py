@@ -19,7 +19,7 @@ from stores.contract import Create, Outcome, Update
 from stores.sql import SQLStore
 from tests.process import environment
 from tests.records import make_record
-from tests.test_sql_store import engine_of, opened, table, url
+from tests.sql_databases import engine_of, opened, table, url
 
 __all__ = ["table", "url"]  # fixtures
 
@@ -57,6 +57,8 @@ def test_a_name_is_the_url_without_user_and_password(url: str, name: str) -> Non
         ("postgresql://ada:hun/ter2@localhost/app", "percent-encoded"),
         ("postgresql://ada:hun?ter2@localhost/app", "percent-encoded"),
         ("mysql://ada:hun#ter2@localhost/app", "percent-encoded"),
+        ("postgresql://ada:hun[ter2@localhost/app", "percent-encoded"),
+        ("postgresql://localhost/app?hunter2", "name=value"),
         ("mysql:///app", "no host"),
         ("mysql://ada:hunter2@localhost", "no database"),
         ("mariadb://localhost/app/hunter2", "no database"),
@@ -110,7 +112,17 @@ def test_a_driver_is_imported_when_a_store_is_made() -> None:
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 
 
-# What a server refuses
+# What a server or a driver refuses
+
+
+@pytest.mark.gen_test
+async def test_what_a_driver_makes_nothing_of_is_told_by_the_kind_of_error(url: str) -> None:
+    async with engine_of(url, connect_args={"hunter2": 1, "timeout": "hunter2"}) as engine:
+        store = SQLStore(engine)
+        with pytest.raises(ConfigurationError, match="TypeError") as caught:
+            await store.open()
+        await store.close()
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.gen_test
@@ -129,9 +141,18 @@ async def test_a_refused_user_or_database_is_told_by_code_alone(url: str) -> Non
 
 
 @pytest.mark.gen_test
-async def test_an_option_that_a_driver_does_not_know_is_told(postgres: Any) -> None:
-    store = SQLStore(f"{postgres.url}?sslmode=hunter2")
-    with pytest.raises((StoreUnavailable, ConfigurationError)) as caught:
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("sslmode=hunter2", "ClientConfigurationError"),
+        ("hunter2=1", "42704"),
+    ],
+)
+async def test_an_option_that_a_driver_does_not_know_is_told(
+    postgres: Any, option: str, reason: str
+) -> None:
+    store = SQLStore(f"{postgres.url}?{option}")
+    with pytest.raises((StoreUnavailable, ConfigurationError), match=reason) as caught:
         await store.open()
     await store.close()
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
@@ -187,6 +208,18 @@ async def test_a_path_that_sqlite_cannot_use_is_told(tmp_path: Path) -> None:
         with pytest.raises((ConfigurationError, StoreUnavailable), match=mistake):
             await store.open()
         await store.close()
+
+
+@pytest.mark.gen_test
+async def test_a_read_only_file_is_read_and_refuses_every_write(tmp_path: Path) -> None:
+    record = make_record()
+    async with opened(f"sqlite:///{tmp_path}/sessions.db") as store:
+        await store.write([Create(record)])
+        url = f"sqlite:///file:{tmp_path}/sessions.db?mode=ro&uri=true"
+        async with engine_of(url) as engine, opened(engine) as reader:
+            assert await reader.load([record.id]) == {record.id: record}
+            with pytest.raises(StoreUnavailable, match="SQLITE_READONLY"):
+                await reader.write([Update(record.id, {"n": 1})])
 
 
 # An application's own engine
