@@ -7,7 +7,6 @@ expected secret in its filter.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -62,7 +61,6 @@ class MongoStore(Store):
         except ImportError as error:
             raise missing(error) from None
         self.timeout = timeout
-        self._database = database
         self._collection_name = collection
         self._url: str | None = None
         self._client: Any = None
@@ -74,12 +72,13 @@ class MongoStore(Store):
         else:
             check_client(source)
             self._client = source
+            self._database = database or source.get_default_database(DEFAULT_DATABASE).name
 
     @property
     def name(self) -> str:
         if self._url is None:
-            return f"mongodb:{self._database or DEFAULT_DATABASE}"
-        return name_of(self._url, self._database or DEFAULT_DATABASE)
+            return f"mongodb:{self._database}"
+        return name_of(self._url, self._database)
 
     async def open(self) -> None:
         # At DEBUG level PyMongo logs every command with what it holds: values and secrets.
@@ -87,8 +86,6 @@ class MongoStore(Store):
         if self._client is None:
             assert self._url is not None
             self._client = connect(self._url)
-        if self._database is None:
-            self._database = self._client.get_default_database(DEFAULT_DATABASE).name
         collection = _collection(self._client[self._database], self._collection_name)
         with self._deadline():
             await self._make_index(collection)
@@ -98,9 +95,7 @@ class MongoStore(Store):
         client, self._collection = self._client, None
         if client is not None and self._url is not None:
             self._client = None
-            closing = client.close()  # motor's returns None, PyMongo's a coroutine
-            if inspect.isawaitable(closing):
-                await closing
+            client.close()
 
     async def ping(self) -> None:
         with self._deadline():

@@ -59,3 +59,25 @@ async def test_no_acknowledged_write_is_lost_when_the_primary_is_killed(
             f"\nprimary killed: {load.refused} answers of 503 within {window:.1f} s, all served "
             f"again after {served_again:.1f} s; {after - before} writes acknowledged meanwhile"
         )
+
+
+@pytest.mark.gen_test(timeout=120)
+async def test_a_write_that_only_the_killed_primary_has_was_not_acknowledged(
+    replica_set: MongoReplicaSet, serve: Callable[..., Site]
+) -> None:
+    store = MongoStore(replica_set.url, timeout=TIMEOUT)
+    site = serve(ROUTES, SessionManager(store))
+    async with SteadyLoad(site, longest=2 * TIMEOUT + 1) as load:
+        primary = replica_set.primary()
+        assert primary is not None
+        others = [node for node in replica_set.nodes if node is not primary]
+        for node in others:
+            await asyncio.to_thread(node.kill)
+        await load.until_refused(1)  # until then, writes reach the primary alone
+        await asyncio.to_thread(primary.kill)
+        for node in others:
+            await asyncio.to_thread(node.start)
+        await load.until_well()
+        await asyncio.to_thread(primary.start)
+        await load.until_well()
+    await load.check()

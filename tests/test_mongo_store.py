@@ -1,4 +1,4 @@
-"""Sessions in MongoDB: the contract with each client, and what is in the server."""
+"""Sessions in MongoDB: what is in the server, and what an application's own client may be."""
 
 from __future__ import annotations
 
@@ -21,42 +21,12 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 from pymongo.monitoring import CommandListener
 
-from stores import ConfigurationError, MongoStore, Store
+from stores import ConfigurationError, MongoStore
 from stores.contract import Create, Delete, Outcome, Record, Update
 from tests.records import make_record
-from tests.store_contract import StoreContract, same_record
+from tests.store_contract import same_record
 
 DONE = Outcome.DONE
-
-
-class TestMongoStore(StoreContract):
-    @pytest.fixture
-    def store(self, mongod: Any) -> Store:
-        return MongoStore(mongod.url)
-
-
-class TestMongoStoreWithMotorsAsyncioClient(StoreContract):
-    @pytest.fixture
-    def store(self, mongod: Any) -> Iterator[Store]:
-        client: Any = AsyncIOMotorClient(mongod.url)
-        yield MongoStore(client)
-        client.close()
-
-
-class TestMongoStoreWithMotorsTornadoClient(StoreContract):
-    @pytest.fixture
-    def store(self, io_loop: Any, mongod: Any) -> Iterator[Store]:
-        client: Any = MotorClient(mongod.url)
-        yield MongoStore(client)
-        client.close()
-
-
-class TestMongoStoreWithPyMongosClient(StoreContract):
-    @pytest.fixture
-    def store(self, io_loop: Any, mongod: Any) -> Iterator[Store]:
-        client: Any = AsyncMongoClient(mongod.url)
-        yield MongoStore(client)
-        io_loop.run_sync(client.close)
 
 
 @asynccontextmanager
