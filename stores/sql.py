@@ -24,7 +24,7 @@ from stores.contract import (
     Update,
 )
 from stores.sql_attempt import Attempt
-from stores.sql_url import DATABASES, SQLUrl, check_engine, mend_bytes, name_of
+from stores.sql_url import DATABASES, SQLUrl, check_engine, name_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -87,7 +87,6 @@ class SQLStore(Store):
                 self._engine = self._url.engine(self.timeout)
             else:
                 self._engine = self._source.execution_options(isolation_level="AUTOCOMMIT")
-            mend_bytes(self._engine)
         await self._run(self._make)
 
     async def close(self) -> None:

@@ -83,7 +83,7 @@ class Attempt:
 
     def cut(self) -> None:
         """Cut the connection to a server that does not answer, without a farewell."""
-        # asyncpg, aiomysql; a thread of SQLite's ends by itself.
+        # asyncpg, asyncmy; a thread of SQLite's ends by itself.
         driver = self._driver
         for name in ("terminate", "close"):
             method = getattr(driver, name, None)

@@ -28,8 +28,8 @@ DATABASES = {
 }
 _DRIVERS = {
     "postgresql": "asyncpg",
-    "mysql": "aiomysql",
-    "mariadb": "aiomysql",
+    "mysql": "asyncmy",
+    "mariadb": "asyncmy",
     "sqlite": "aiosqlite",
 }
 _EXTRAS = {**{name: name for name in DATABASES}, "mariadb": "mysql"}
@@ -123,7 +123,7 @@ class SQLUrl:
         else:
             user, _, password = self._credentials.partition(":")
             url = URL.create(
-                "mysql+aiomysql",  # it finds out whether it talks to MariaDB
+                "mysql+asyncmy",  # it finds out whether it talks to MariaDB
                 unquote(user) or None,
                 unquote(password) or None,
                 self._host,
@@ -216,25 +216,6 @@ def name_of(engine: AsyncEngine) -> str:
     host = f"[{url.host}]" if url.host and ":" in url.host else url.host or ""
     port = f":{url.port}" if url.port else ""
     return f"{engine.dialect.name}://{host}{port}/{url.database or ''}"
-
-
-def mend_bytes(engine: AsyncEngine) -> None:
-    """Let aiomysql write bytes: 0.3.2 calls a function that PyMySQL 1.2.3 has not got any more."""
-    from sqlalchemy import event
-
-    if engine.dialect.driver != "aiomysql":
-        return
-    if not event.contains(engine.sync_engine, "checkout", _mend_escape):
-        event.listen(engine.sync_engine, "checkout", _mend_escape)
-
-
-def _mend_escape(_: Any, record: Any, __: Any) -> None:
-    driver = record.driver_connection
-    if "escape" not in vars(driver):
-        original = driver.escape
-        driver.escape = lambda value: (
-            f"_binary X'{value.hex()}'" if isinstance(value, bytes) else original(value)
-        )
 
 
 def _tls(authority: str) -> ssl.SSLContext:

@@ -5,6 +5,7 @@ A test uses a database, collection or key prefix of its own; one that stops a se
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,57 +34,60 @@ PROGRAMS: dict[Any, tuple[str, ...]] = {
 }
 
 
-def _run(kind: Callable[[Path], Any], factory: pytest.TempPathFactory) -> Iterator[Any]:
+def _run(kind: Callable[[Path], Any]) -> Iterator[Any]:
     if reason := missing(*PROGRAMS[kind]):
         pytest.skip(reason)
-    server = kind(factory.mktemp("server"))
-    yield server
-    server.stop()
+    # Not below pytest's folder, whose rights another run changes: some run as another user.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        server = kind(Path(folder) / "server")
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")
-def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
+def mongod() -> Iterator[Mongod]:
     """MongoDB, a replica set of one."""
-    yield from _run(Mongod, tmp_path_factory)
+    yield from _run(Mongod)
 
 
 @pytest.fixture(scope="session")
-def mongo_replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoReplicaSet]:
+def mongo_replica_set() -> Iterator[MongoReplicaSet]:
     """MongoDB, a replica set of three."""
-    yield from _run(MongoReplicaSet, tmp_path_factory)
+    yield from _run(MongoReplicaSet)
 
 
 @pytest.fixture(scope="session")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+def valkey() -> Iterator[Valkey]:
     """Valkey, one node."""
-    yield from _run(Valkey, tmp_path_factory)
+    yield from _run(Valkey)
 
 
 @pytest.fixture(scope="session")
-def valkey_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]:
+def valkey_cluster() -> Iterator[ValkeyCluster]:
     """Valkey, a cluster of three nodes."""
-    yield from _run(ValkeyCluster, tmp_path_factory)
+    yield from _run(ValkeyCluster)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """PostgreSQL."""
-    yield from _run(Postgres, tmp_path_factory)
+    yield from _run(Postgres)
 
 
 @pytest.fixture(scope="session")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+def mariadb() -> Iterator[MariaDB]:
     """MariaDB."""
-    yield from _run(MariaDB, tmp_path_factory)
+    yield from _run(MariaDB)
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+def chromium() -> Iterator[Chromium]:
     """A browser; each test opens a window with a cookie jar of its own."""
-    yield from _run(Chromium, tmp_path_factory)
+    yield from _run(Chromium)
 
 
 @pytest.fixture
-def own_chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+def own_chromium() -> Iterator[Chromium]:
     """A browser for a test that ends it or is about its profile."""
-    yield from _run(Chromium, tmp_path_factory)
+    yield from _run(Chromium)

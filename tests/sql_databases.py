@@ -16,13 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from stores import StoreUnavailable
 from stores.sql import SQLStore
-from stores.sql_url import mend_bytes
 from tests.database_servers import MariaDB, Postgres
 from tests.servers import Server, missing
 
 Answer = TypeVar("Answer")
 
-DRIVERS = {"postgresql": "asyncpg", "mariadb": "aiomysql", "sqlite": "aiosqlite"}
+DRIVERS = {"postgresql": "asyncpg", "mariadb": "asyncmy", "sqlite": "aiosqlite"}
 
 
 @pytest.fixture(params=["postgres", "mariadb", "sqlite"])
@@ -54,7 +53,6 @@ async def engine_of(url: str, **options: Any) -> AsyncIterator[AsyncEngine]:
     """What an application, or an administrator, has."""
     scheme, _, rest = url.partition("://")
     engine = create_async_engine(f"{scheme}+{DRIVERS[scheme]}://{rest}", **options)
-    mend_bytes(engine)
     try:
         yield engine
     finally:

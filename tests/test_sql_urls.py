@@ -88,8 +88,8 @@ def test_a_table_of_an_odd_name_is_refused(table: str) -> None:
     ("url", "driver", "extra"),
     [
         ("postgresql://localhost/app", "asyncpg", "postgresql"),
-        ("mysql://localhost/app", "aiomysql", "mysql"),
-        ("mariadb://localhost/app", "aiomysql", "mysql"),
+        ("mysql://localhost/app", "asyncmy", "mysql"),
+        ("mariadb://localhost/app", "asyncmy", "mysql"),
         ("sqlite:///sessions.db", "aiosqlite", "sqlite"),
         ("sqlite:///sessions.db", "sqlalchemy", "sqlite"),
     ],
