@@ -17,7 +17,7 @@ from tests.site import Browser, Site
 from tests.steps import PATIENCE, Held, Steps, do, steps, twin, until
 from tests.stores_for_tests import FaultyStore
 
-ROUNDS = int(os.environ.get("RACE_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("RACE_ROUNDS", "2"))
 """How often each race is run."""
 
 ROUTES = Group("/", Route("steps", Steps), sessions=True)
