@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from stores import MemoryStore, MongoStore, RedisStore, Store
+from stores import MemoryStore, MongoStore, RedisStore, SQLStore, Store
 
 STORES: Mapping[str, Callable[[pytest.FixtureRequest], Store]] = {
     "memory": lambda _: MemoryStore(),
     "mongodb": lambda request: MongoStore(request.getfixturevalue("mongod").url),
     "valkey": lambda request: RedisStore(request.getfixturevalue("valkey").url),
+    "postgres": lambda request: SQLStore(request.getfixturevalue("postgres").url),
+    "mariadb": lambda request: SQLStore(request.getfixturevalue("mariadb").url),
+    "sqlite": lambda request: SQLStore(f"sqlite:///{request.getfixturevalue('tmp_path')}/s.db"),
 }
 """Each makes a store that is not open; it asks for the server it needs."""
 

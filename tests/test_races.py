@@ -1,7 +1,7 @@
 """Two requests of one session at the same time, over every store.
 
 Each test makes its interleaving happen, by holding requests in their handlers or writes before the
-store, and counts that it did: RACE_ROUNDS sets how often (3), `pytest -rP` shows the counts.
+store, and counts that it did: RACE_ROUNDS sets how often (2), `pytest -rP` shows the counts.
 """
 
 from __future__ import annotations

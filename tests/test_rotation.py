@@ -54,12 +54,17 @@ def writes(store: FaultyStore) -> int:
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("words", ["regenerate", "sign-in ada", "remember no"])
-@pytest.mark.parametrize("later", [0.0, 29.9, 30.0, 3600.0])
 async def test_the_former_token_loads_nothing_from_then_on(
-    browser: Browser, clock: FakeClock, words: str, later: float
+    browser: Browser, clock: FakeClock, words: str
 ) -> None:
     former = await rotated(browser, words)
-    clock.advance(later)
+    for later in (0.0, 29.9, 0.1, 3600.0):
+        clock.advance(later)
+        await assert_opens_nothing(former)
+        assert (await do(browser))["was"]["data"] == {"a": 1}
+
+
+async def assert_opens_nothing(former: Browser) -> None:
     response = await former.get(steps())
     assert b'"a"' not in response.body
     assert cookies_set(response) == []
@@ -72,7 +77,6 @@ async def test_the_former_token_loads_nothing_from_then_on(
     }
     assert (await former.get("/required" + steps())).code == 401
     assert b'"a"' not in (await former.get("/reading" + steps())).body
-    assert (await do(browser))["was"]["data"] == {"a": 1}
 
 
 WRITES = [
@@ -88,22 +92,22 @@ WRITES = [
 
 
 @pytest.mark.gen_test(timeout=30)
-@pytest.mark.parametrize("words", WRITES)
 async def test_for_30_seconds_writing_under_the_former_token_is_a_conflict_that_says_retry(
-    browser: Browser, store: FaultyStore, clock: FakeClock, words: tuple[str, ...]
+    browser: Browser, store: FaultyStore, clock: FakeClock
 ) -> None:
     former = await rotated(browser)
-    for _ in range(2):
+    for words in (*WRITES, *WRITES):
         store.calls.clear()
         response = await former.get(steps(*words))
-        assert (response.code, response.reason) == (409, "Session Token Replaced, Retry")
+        assert (response.code, response.reason) == (409, "Session Token Replaced, Retry"), words
         assert response.headers["Retry-After"] == "1"
         assert response.headers["Vary"] == "Cookie"
         assert cookies_set(response) == []
         assert writes(store) == 0
-        clock.advance(29.9)
+        clock.advance(29.9 / len(WRITES) / 2)
     assert (await do(browser))["was"]["data"] == {"a": 1}
-    assert (await browser.get(steps(*words))).code == 200  # sent again with the new cookie
+    for words in WRITES:
+        assert (await browser.get(steps(*words))).code == 200  # sent again with the new cookie
 
 
 @pytest.mark.gen_test(timeout=30)
