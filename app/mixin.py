@@ -86,6 +86,8 @@ class SessionMixin(SavesBeforeHead):
         """Return the user whom the session is signed in as."""
         if self.session_policy is None or self.session_policy.manager is None:
             return super().get_current_user()
+        if self._session is None and self._session_sending_error:
+            return None  # the page of an error that came before the session was loaded
         return self.session.user
 
     def _why_no_session(self) -> str:
@@ -93,7 +95,10 @@ class SessionMixin(SavesBeforeHead):
         if policy is None:
             return f"{name} runs outside make_app(): list it as a Route in Config.routes"
         if policy.manager is not None:
-            return f"{name}: the session is not loaded yet; `await super().prepare()` comes first"
+            return (
+                f"{name}: the session is not loaded yet; `await super().prepare()` comes first, "
+                "and the page of an error before it has none"
+            )
         if policy.decided_by:
             return (
                 f"{name}: sessions are off in group {policy.group}, by sessions=False on group "

@@ -109,14 +109,19 @@ async def test_a_guarded_page_without_the_mixin_is_protected_likewise(
 
 
 @pytest.mark.gen_test
-async def test_an_error_page_for_another_site_that_wants_the_session_is_403_all_the_same(
+async def test_the_error_page_for_another_site_has_no_user_and_no_session(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Greeting(Form):
         def write_error(self, status_code: int, **kwargs: Any) -> None:
             self.write(f"{status_code} for {self.current_user}")
+            if self.get_argument("session", ""):
+                self.write(str(dict(self.session)))
 
-    response = await open_page(serve, Greeting).post("/page", headers=FOREIGN[0])
+    browser = open_page(serve, Greeting)
+    response = await browser.post("/page", headers=FOREIGN[0])
+    assert (response.code, response.body) == (403, b"403 for None")
+    response = await browser.post("/page?session=1", headers=FOREIGN[0])
     assert (response.code, response.body) == (403, b"")
     assert "the session is not loaded yet" in caplog.text
 
