@@ -105,6 +105,7 @@ class BadDays:
                 await load.until_well()
         await load.check()
 
+    @pytest.mark.faults
     @pytest.mark.gen_test(timeout=60)
     async def test_a_line_on_which_no_answer_comes(self, relay: Relay, site: Serve) -> None:
         relay.switch_on()

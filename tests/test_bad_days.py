@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from stores.redis_client import MAX_CONNECTIONS
+from stores.sql_url import MAX_CONNECTIONS as SQL_CONNECTIONS
 from tests.bad_days import BadDays
-from tests.database_servers import Mongod, Valkey
+from tests.database_servers import MariaDB, Mongod, Postgres, Valkey
 
 
 class TestMongoDB(BadDays):
@@ -25,3 +26,21 @@ class TestValkey(BadDays):
 
     def url(self, port: int) -> str:
         return f"redis://127.0.0.1:{port}/0"
+
+
+class TestPostgreSQL(BadDays):
+    kind = Postgres
+    programs = ("postgres", "initdb")
+    max_connections = SQL_CONNECTIONS
+
+    def url(self, port: int) -> str:
+        return f"postgresql://test@127.0.0.1:{port}/postgres"
+
+
+class TestMariaDB(BadDays):
+    kind = MariaDB
+    programs = ("mariadbd", "mariadb-install-db")
+    max_connections = SQL_CONNECTIONS
+
+    def url(self, port: int) -> str:
+        return f"mariadb://test@127.0.0.1:{port}/test"
