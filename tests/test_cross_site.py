@@ -122,7 +122,7 @@ async def test_the_error_page_for_another_site_has_no_user_and_no_session(
     response = await browser.post("/page", headers=FOREIGN[0])
     assert (response.code, response.body) == (403, b"403 for None")
     response = await browser.post("/page?session=1", headers=FOREIGN[0])
-    assert (response.code, response.body) == (403, b"")
+    assert response.code == 403
     assert "the session is not loaded yet" in caplog.text
 
 
