@@ -31,7 +31,8 @@ define(
     default="memory:",
     metavar="URL",
     group="service",
-    help=f"where sessions are kept: memory:, mongodb://host/database; also taken from the "
+    help="where sessions are kept: memory:, mongodb://host/database, redis://host, "
+    "postgresql://user@host/database, mysql://..., sqlite:///file; also taken from the "
     f"environment variable {STORE_VARIABLE}, which keeps a password off the command line",
 )
 define("processes", default=1, help="processes to serve with; 0 for one a core", group="service")

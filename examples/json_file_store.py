@@ -1,39 +1,33 @@
 """A store of one's own, complete: all sessions in one JSON file, for one process."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stores.contract import Change, Create, Delete, Outcome, Record, Store, StoreUnavailable
 
-BYTES = ("id", "secret_hash", "former_hash")
-
 
 class JSONFileStore(Store):
     shared = False  # two processes would overwrite each other's file
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.records: dict[bytes, Record] = {}
+        self.path, self.records = path, dict[bytes, Record]()
 
     @property
     def name(self) -> str:
         return f"file:{self.path.name}"
 
     async def open(self) -> None:
-        rows = json.loads(self.path.read_text()) if self.path.exists() else []
-        for row in rows:
-            row |= {key: row[key] and bytes.fromhex(row[key]) for key in BYTES}
-        self.records = {row["id"]: Record(**row) for row in rows}
+        for row in json.loads(self.path.read_text()) if self.path.exists() else []:
+            for key in ("id", "secret_hash", "former_hash"):
+                row[key] = row[key] and bytes.fromhex(row[key])
+            self.records[row["id"]] = Record(**row)
 
     async def close(self) -> None:
         self.records = {}
 
     async def ping(self) -> None:
-        if not self.path.parent.is_dir():
-            raise StoreUnavailable("the folder is not there")
+        await self.write([])
 
     async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
         return {id: self.records[id] for id in ids if id in self.records}
@@ -52,17 +46,14 @@ class JSONFileStore(Store):
 
 
 def apply(records: dict[bytes, Record], change: Change) -> Outcome:
-    record = records.get(change.id)
     if isinstance(change, Create):
-        if record is not None:
-            return Outcome.EXISTS
-        records[change.id] = change.record
-    elif isinstance(change, Delete):
+        added = records.setdefault(change.id, change.record) is change.record
+        return Outcome.DONE if added else Outcome.EXISTS
+    if isinstance(change, Delete):
         records.pop(change.id, None)
-    elif record is None:
-        return Outcome.MISSING
-    elif change.rotation and change.rotation.expected_hash != record.secret_hash:
-        return Outcome.CONFLICT
-    else:
-        records[change.id] = change.applied_to(record)
+        return Outcome.DONE
+    record = records.get(change.id)
+    if record is None or (change.rotation and change.rotation.expected_hash != record.secret_hash):
+        return Outcome.CONFLICT if record else Outcome.MISSING
+    records[change.id] = change.applied_to(record)
     return Outcome.DONE
