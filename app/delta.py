@@ -22,8 +22,6 @@ class DeltaMapping(MutableMapping[str, "JSON"]):
 
     # _base is the record's own mapping, shared between requests; _local has what this request
     # assigned, removed, or was handed out as a list or dict that it may change from within.
-    __slots__ = ("_base", "_local")
-
     def _rebase(self, base: Mapping[str, JSON] | None) -> None:
         """Start from *base*, without any change."""
         self._base: Mapping[str, JSON] = _NOTHING if base is None else base
@@ -44,10 +42,18 @@ class DeltaMapping(MutableMapping[str, "JSON"]):
             value = local[key] = values.copy(value)
         return value
 
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of *key*, or *default* where there is none."""
+        if key in self._local or key in self._base:
+            try:
+                return self[key]
+            except KeyError:
+                pass
+        return default
+
     def __setitem__(self, key: str, value: JSON) -> None:
         self._refuse_change(begins=True)
-        values.check_key(key, "session")
-        values.check(value, f"session[{key!r}]")
+        values.check_item(key, value)
         self._local[key] = value
 
     def __delitem__(self, key: str) -> None:
@@ -95,7 +101,7 @@ class DeltaMapping(MutableMapping[str, "JSON"]):
                 continue
             nested = type(value) is list or type(value) is dict
             if nested:
-                values.check(value, f"session[{key!r}]")
+                values.check_item(key, value)
             if key not in base or not values.same(value, base[key]):
                 changed[key] = values.copy(value) if nested else value
         return changed, removed

@@ -23,11 +23,10 @@ from app.errors import (
 from app.gateway import Gateway
 from app.recognition import CURRENT, REPLACED, UNKNOWN, Standing, choose, recognise
 from app.rotation import rotate, take_back, undone
-from app.session import Session, Stage
+from app.session import OPEN, READ_ONLY, SUPERSEDED, Session
 from app.sweeper import Sweeper
 from stores.contract import JSON, Create, Delete, Outcome, Record, Store, Update
 
-_OPEN = Stage.OPEN
 _NO_COOKIE: tuple[bool, list[str]] = (False, [])
 
 
@@ -100,14 +99,22 @@ class SessionManager:
         """
         now = self.clock()
         record = None
-        stage = Stage.READ_ONLY if read_only else _OPEN
+        stage = READ_ONLY if read_only else OPEN
         presented, tokens = self.cookie.find(header) if header is not None else _NO_COOKIE
         if tokens:
-            record, standing = await self._find(tokens, now)
+            if len(tokens) == 1:
+                id, secret = token.decode(tokens[0])
+                record = await self._gateway.load(id)
+                if record is None or not self._lives(record, now):
+                    record, standing = None, UNKNOWN
+                else:
+                    standing = recognise(record, secret, now)
+            else:
+                record, standing = await self._find(tokens, now)
             if standing is not CURRENT:
                 record = None
                 if standing is REPLACED and not read_only:
-                    stage = Stage.SUPERSEDED
+                    stage = SUPERSEDED
         touch_due = record is not None and self._extension(record, now) is not None
         return Session(self, record, stage, now, touch_due, presented, over_tls)
 
@@ -118,28 +125,28 @@ class SessionManager:
         Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`, and `TypeError` or
         `ValueError` for a nested value that cannot be kept. Nothing is written then.
         """
-        while session._saving is not None:  # by another task of the same request
+        while session._saving is not False:  # by another task of the same request
+            if session._saving is True:
+                session._saving = asyncio.get_running_loop().create_future()
             await session._saving
-        session._saving = asyncio.get_running_loop().create_future()
+        session._saving = True
         try:
-            await self._commit(session)
+            changed, removed = session._delta()
+            if session._stage is READ_ONLY:
+                if changed or removed:
+                    raise SessionReadOnly(
+                        "a list or dict of the session was changed in a group with read_only=True"
+                    )
+            elif session._gone or session._stage is SUPERSEDED:
+                session._begin(None)
+            elif session.live:
+                await self._update(session, changed, removed)
+            else:
+                await self._replace(session, changed)
         finally:
-            session._saving.set_result(None)
-            session._saving = None
-
-    async def _commit(self, session: Session) -> None:
-        changed, removed = session._delta()
-        if session._stage is Stage.READ_ONLY:
-            if changed or removed:
-                raise SessionReadOnly(
-                    "a list or dict of the session was changed in a group with read_only=True"
-                )
-        elif session._gone or session._stage is Stage.SUPERSEDED:
-            session._begin(None)
-        elif session.live:
-            await self._update(session, changed, removed)
-        else:
-            await self._replace(session, changed)
+            waiting, session._saving = session._saving, False
+            if isinstance(waiting, asyncio.Future):
+                waiting.set_result(None)
 
     async def refresh(self, session: Session) -> bool:
         """Go on from what the store has; return whether there is anything under this token.
@@ -176,13 +183,7 @@ class SessionManager:
     # Reading
 
     async def _find(self, tokens: list[str], now: float) -> tuple[Record | None, Standing]:
-        """Return the living record that the tokens lead to, from one store call."""
-        if len(tokens) == 1:
-            id, secret = token.decode(tokens[0])
-            record = await self._gateway.load(id)
-            if record is None or not self._lives(record, now):
-                return None, UNKNOWN
-            return record, recognise(record, secret, now)
+        """Return the living record that several tokens lead to, from one store call."""
         ids, secrets = zip(*map(token.decode, tokens), strict=True)
         found = zip(secrets, await self._gateway.load_each(ids), strict=True)
         return choose([(s, r) for s, r in found if r is not None and self._lives(r, now)], now)

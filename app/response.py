@@ -101,8 +101,10 @@ class SavesBeforeHead(_Handler):
     def _complete_head(self) -> None:
         """Add what the sessions have to say; late, because an error page clears all headers."""
         self._session_head_sent = True
-        for session in self._sessions:
-            self._add_cookie(session)
+        session = self._session
+        if session is not None and (session._set_cookie is not None or self._other_sessions):
+            for session in self._sessions:
+                self._add_cookie(session)
         if self._session_touched:
             self.add_header("Vary", "Cookie")
         if self._session_retry:

@@ -30,7 +30,7 @@ class Stage(enum.IntEnum):
     SUPERSEDED = 4
 
 
-_COMMITTED = Stage.COMMITTED
+OPEN, HEAD_SENT, COMMITTED, READ_ONLY, SUPERSEDED = Stage
 
 
 class Session(DeltaMapping):
@@ -46,30 +46,20 @@ class Session(DeltaMapping):
     presented a token that another response has just replaced.
     """
 
-    # Underscored names are shared with SessionManager, the other half of this class.
-    __slots__ = (
-        "_cookie_presented",
-        "_destroyed",
-        "_gone",
-        "_manager",
-        "_outlives_request",
-        "_over_tls",
-        "_persistent",
-        "_presented_at",
-        "_rotating",
-        "_saved",
-        "_saving",
-        "_set_cookie",
-        "_stage",
-        "_touch_due",
-        "_user",
-    )
+    # Underscored names are shared with SessionManager, the other half of this class. What most
+    # requests never set is here.
+    _rotating = False
+    _destroyed = 0  # how often, by this request; _saved is then the record to delete
+    _gone = False  # destroyed by another request while this one had it
+    _outlives_request = False  # a WebSocket has it
+    _set_cookie: str | None = None  # value that waits for the head of the response
+    _saving: asyncio.Future[None] | bool = False  # a commit is on its way; others wait for it
 
     def __init__(
         self,
         manager: SessionManager,
         record: Record | None,
-        stage: Stage = Stage.OPEN,
+        stage: Stage = OPEN,
         presented_at: float = 0.0,
         touch_due: bool = False,
         cookie_presented: bool = False,
@@ -81,11 +71,14 @@ class Session(DeltaMapping):
         self._touch_due = touch_due
         self._cookie_presented = cookie_presented
         self._over_tls = over_tls
-        self._outlives_request = False  # a WebSocket has it
-        self._gone = False  # destroyed by another request while this one had it
-        self._set_cookie: str | None = None  # value that waits for the head of the response
-        self._saving: asyncio.Future[None] | None = None  # a commit is on its way
-        self._begin(record)
+        self._saved = record
+        if record is None:
+            self._rebase(None)
+            self._user: str | None = None
+            self._persistent: bool | None = None
+        else:
+            self._rebase(record.data)
+            self._user, self._persistent = record.user, record.persistent
 
     def _begin(self, record: Record | None) -> None:
         """Start from what the store has acknowledged, without any change."""
@@ -94,7 +87,7 @@ class Session(DeltaMapping):
         self._user = None if record is None else record.user
         self._persistent = None if record is None else record.persistent
         self._rotating = False
-        self._destroyed = 0  # how often, by this request; _saved is then the record to delete
+        self._destroyed = 0
 
     def __repr__(self) -> str:
         return f"<Session {self.id or 'unsaved'}>"
@@ -213,13 +206,13 @@ class Session(DeltaMapping):
 
     def head_sent(self) -> None:
         """From now on nothing may need a cookie."""
-        if self._stage is Stage.OPEN:
-            self._stage = Stage.HEAD_SENT
+        if self._stage is OPEN:
+            self._stage = HEAD_SENT
 
     def committed(self) -> None:
         """From now on nothing may change."""
-        if self._stage < _COMMITTED:
-            self._stage = _COMMITTED
+        if self._stage < COMMITTED:
+            self._stage = COMMITTED
 
     def unchanged(self) -> bool:
         """Whether there is nothing to commit, not even a touch."""
@@ -254,24 +247,24 @@ class Session(DeltaMapping):
 
     def _refuse_change(self, *, begins: bool) -> None:
         stage = self._stage
-        if stage is Stage.OPEN:
+        if stage is OPEN:
             return
-        if stage is Stage.COMMITTED:
+        if stage is COMMITTED:
             raise SessionCommitted(
                 "the session was changed after the response was committed; change it earlier"
             )
-        if stage is Stage.READ_ONLY:
+        if stage is READ_ONLY:
             raise SessionReadOnly(
                 "the session was changed in a group with read_only=True; "
                 "set read_only=False on the group of this route"
             )
-        if stage is Stage.SUPERSEDED:
+        if stage is SUPERSEDED:
             raise SessionConflict("the session's token was just replaced; send the request again")
         if begins and not self.live and not self._gone:
             self._refuse_cookie("a new session")
 
     def _refuse_cookie(self, what: str) -> None:
-        if self._stage is Stage.HEAD_SENT:
+        if self._stage is HEAD_SENT:
             raise SessionCommitted(
                 f"{what} needs a cookie, but the response has begun; do it before flush()"
             )

@@ -53,12 +53,17 @@ def check(value: object, path: str) -> None:
         raise error.kind(f"{path}{inside}: {error.what}") from None
 
 
-def check_key(key: object, path: str) -> None:
-    """Raise `TypeError` or `ValueError`, naming *path*, unless *key* can be a key."""
+def check_item(key: object, value: object) -> None:
+    """Raise `TypeError` or `ValueError`, naming the path, unless a session can hold the item."""
     try:
         _check_key(key)
     except _Invalid as error:
-        raise error.kind(f"{path}: {error.what}") from None
+        raise error.kind(f"session: {error.what}") from None
+    try:
+        _check(value, 0)
+    except _Invalid as error:
+        inside = "".join(reversed(error.path))
+        raise error.kind(f"session[{key!r}]{inside}: {error.what}") from None
 
 
 def _check(value: Any, depth: int) -> None:
