@@ -80,6 +80,9 @@ def _parse(argv: list[str]) -> str | None:
     if STORE_VARIABLE in os.environ:
         options.store = os.environ[STORE_VARIABLE]
     flags = [word for word in argv[1:] if word.startswith("-")]
+    if "--help" in flags:
+        options.print_help(sys.stdout)  # by itself Tornado writes it to stderr
+        sys.exit(0)
     for flag in flags:
         if flag.strip("-").partition("=")[0] not in options:  # Tornado would print all its help
             raise tornado.options.Error(f"unknown option {flag.partition('=')[0]}; see --help")

@@ -170,15 +170,20 @@ class _Gatherer(Generic[Item, Answer]):
                 return (await self._send([item], 0.0))[0]
             finally:
                 self._on_their_way -= 1
+                self._gather()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((item, loop.time(), future))
-        if self._gathering is None and self._on_their_way < MAX_BATCHES:
-            self._gathering = loop.create_task(self._send_waiting())
+        self._gather()
         try:
             return await future
         finally:
             del future  # a failed one refers to this frame
+
+    def _gather(self) -> None:
+        """See to it that those who wait are sent, as soon as a call may be."""
+        if self._waiting and self._gathering is None and self._on_their_way < MAX_BATCHES:
+            self._gathering = asyncio.get_running_loop().create_task(self._send_waiting())
 
     async def _send_waiting(self) -> None:
         self._gathering = None

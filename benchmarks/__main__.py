@@ -31,7 +31,7 @@ class Run:
     lone_seconds: float
 
 
-FULL = Run(rounds=5, seconds=3, lone_seconds=3.0)
+FULL = Run(rounds=5, seconds=2, lone_seconds=3.0)
 QUICK = Run(rounds=1, seconds=1, lone_seconds=0.4)
 
 
@@ -49,7 +49,8 @@ def main() -> None:
         sys.exit(f"benchmarks: {error}")
     print(results.describe(machine))
     print(
-        f"Medians of {run.rounds} rounds of {run.seconds} s, in turn; {CONNECTIONS} connections, "
+        f"Medians of {run.rounds} rounds of {run.seconds} s, in turn, each after a second of bare "
+        f"Tornado; {CONNECTIONS} connections, "
         f"{CLIENTS} clients with a session each; every answer was checked.\n"
     )
     print(as_text(of_loads(loads)))
@@ -89,8 +90,7 @@ async def _measure_all(
         runs: dict[Work, list[Result]] = {work: [] for work in works}
         for number in range(run.rounds):
             for work in works:
-                service, cookies = services[work.kind, work.store]
-                runs[work].append(await measure(service, work.path, cookies, run.seconds))
+                runs[work].append(await _beside_bare(work, services, run.seconds))
             print(f"round {number + 1} of {run.rounds}", file=sys.stderr)
         lone = {}
         for work in works:
@@ -104,6 +104,20 @@ async def _measure_all(
             if name in ours
         }
     return {work: _median(all) for work, all in runs.items()}, lone, gathering
+
+
+async def _beside_bare(
+    work: Work, services: Mapping[tuple[str, str], tuple[Service, list[str]]], seconds: int
+) -> Result:
+    """Measure a work, and bare Tornado just before: the machine's speed changes by the second."""
+    bare = WORKS[0]
+    service, cookies = services[work.kind, work.store]
+    if work is bare:
+        return await measure(service, work.path, cookies, seconds)
+    beside, without = services[bare.kind, bare.store]
+    yardstick = await measure(beside, bare.path, without, 1)
+    result = await measure(service, work.path, cookies, seconds)
+    return dataclasses.replace(result, of_bare=result.rate / yardstick.rate)
 
 
 def _median(runs: Sequence[Result]) -> Result:

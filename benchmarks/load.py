@@ -52,6 +52,8 @@ class Result:
     """Microseconds of processor time that the serving process took for a request."""
     requests: int
     """Requests that were answered."""
+    of_bare: float = 1.0
+    """The rate, times that of bare Tornado just before."""
 
 
 def check_wrk() -> None:

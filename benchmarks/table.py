@@ -21,9 +21,9 @@ HEADER = (
     "CPU us",
 )
 LEGEND = (
-    "of bare: times the rate of bare Tornado. by hand x: times the rate of the hand-written "
-    "handler of the same driver; its p99 is `by hand's`. CPU us: microseconds of processor time "
-    "of the serving process for a request. A `!` marks what misses its goal."
+    "of bare: times the rate of bare Tornado just before. by hand x: times the rate of the "
+    "hand-written handler of the same driver; its p99 is `by hand's`. CPU us: microseconds of "
+    "processor time of the serving process for a request. A `!` marks what misses its goal."
 )
 
 
@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
     @property
     def of_bare(self) -> float:
-        return self.result.rate / self.bare.rate
+        return self.result.of_bare
 
     @property
     def of_by_hand(self) -> float | None:

@@ -29,7 +29,7 @@ from stores.mongo_client import (
     missing,
     name_of,
 )
-from stores.mongo_documents import FIELDS, operation, record
+from stores.mongo_documents import FIELDS, operations, record
 
 DUPLICATE_KEY = 11000
 DEFAULT_DATABASE = "sessions"
@@ -120,11 +120,10 @@ class MongoStore(Store):
         if not changes:  # which PyMongo takes for a mistake
             return []
         outcomes = [Outcome.DONE] * len(changes)
-        operations = [operation(change) for change in changes]
         with self._deadline():
             try:
                 # Unordered: a taken id must not stop the others.
-                result = await collection.bulk_write(operations, ordered=False)
+                result = await collection.bulk_write(operations(changes), ordered=False)
                 matched = result.matched_count
             except BulkWriteError as error:
                 matched = error.details["nMatched"]

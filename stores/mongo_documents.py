@@ -9,7 +9,7 @@ One document a session, in native BSON types::
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -21,10 +21,14 @@ FIELDS = frozenset({"secret", "created", "expires", "persistent", "data"})
 _EPOCH = datetime(1970, 1, 1)  # without a zone, as PyMongo returns dates, which are UTC
 
 
-def operation(change: Change) -> Any:
-    """Return PyMongo's bulk-write operation for *change*."""
+def operations(changes: Sequence[Change]) -> list[Any]:
+    """Return PyMongo's bulk-write operations for *changes*."""
     from pymongo import DeleteOne, InsertOne, UpdateOne
 
+    return [_operation(change, InsertOne, UpdateOne, DeleteOne) for change in changes]
+
+
+def _operation(change: Change, insert: Any, update: Any, delete: Any) -> Any:
     if isinstance(change, Update):
         where: dict[str, Any] = {"_id": change.id}
         fields: dict[str, Any] = {
@@ -45,11 +49,11 @@ def operation(change: Change) -> Any:
             operators["$unset"] = {f"data.{_escape(key)}": "" for key in change.unset}
         if change.expires is not None:
             operators["$max"] = {"expires": _date(change.expires)}
-        return UpdateOne(where, operators)
+        return update(where, operators)
     if isinstance(change, Create):
-        return InsertOne(_document(change.record))
+        return insert(_document(change.record))
     assert isinstance(change, Delete)
-    return DeleteOne({"_id": change.id})
+    return delete({"_id": change.id})
 
 
 def _document(record: Record) -> dict[str, Any]:

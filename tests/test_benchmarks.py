@@ -103,7 +103,7 @@ def test_a_missing_load_generator_is_told_in_a_sentence(monkeypatch: pytest.Monk
 def test_what_misses_its_goal_is_marked() -> None:
     measured = dict.fromkeys(WORKS, RESULT)
     slow = next(work for work in WORKS if work.by_hand == "hand-motor")
-    measured[slow] = dataclasses.replace(RESULT, rate=700.0, p99=2.5)
+    measured[slow] = dataclasses.replace(RESULT, rate=700.0, p99=2.5, of_bare=0.7)
     cells = {line[0]: line for line in table.of_loads(measured)}[slow.title]
     assert cells[1:5] == ("700", "0.70!", "0.78", "0.70!")
     assert cells[7] == "2.5!"
