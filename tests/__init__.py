@@ -1,4 +1,10 @@
 import pytest
 
 # Suites and helpers whose assertions are to tell what was compared, as those of test modules do.
-pytest.register_assert_rewrite("tests.store_contract", "tests.bad_days", "tests.steady_load")
+pytest.register_assert_rewrite(
+    "tests.store_contract",
+    "tests.store_contract_updates",
+    "tests.store_contract_values",
+    "tests.bad_days",
+    "tests.steady_load",
+)

@@ -6,6 +6,7 @@ import os
 import time
 from typing import Any
 
+from app import values
 from stores.contract import Record, Rotation
 
 
@@ -20,3 +21,16 @@ def make_rotation(record: Record, **fields: Any) -> Rotation:
     """Return a rotation from the record's secret to a new one."""
     values = {"secret_hash": os.urandom(32), "rotated": time.time(), "user": None}
     return Rotation(**{"expected_hash": record.secret_hash, "persistent": True, **values, **fields})
+
+
+def same_record(expected: Record, found: Record) -> bool:
+    """Tell whether all is equal, 1 not being 1.0 or True; times to a millisecond."""
+    times = {"created": 0.0, "expires": 0.0, "rotated": None}
+    return (
+        values.same(dict(expected.data), dict(found.data))
+        and expected._replace(data={}, **times) == found._replace(data={}, **times)
+        and (expected.rotated is None) == (found.rotated is None)
+        and abs(expected.created - found.created) <= 0.001
+        and abs(expected.expires - found.expires) <= 0.001
+        and abs((expected.rotated or 0) - (found.rotated or 0)) <= 0.001
+    )

@@ -23,8 +23,7 @@ from pymongo.monitoring import CommandListener
 
 from stores import ConfigurationError, MongoStore
 from stores.contract import Create, Delete, Outcome, Record, Update
-from tests.records import make_record
-from tests.store_contract import same_record
+from tests.records import make_record, same_record
 
 DONE = Outcome.DONE
 
