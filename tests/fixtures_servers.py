@@ -6,6 +6,7 @@ A test uses a database, collection or key prefix of its own; one that stops a se
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from tests.database_servers import (
     Valkey,
     ValkeyCluster,
 )
-from tests.servers import missing
+from tests.servers import missing, until
 
 PROGRAMS: dict[Any, tuple[str, ...]] = {
     Mongod: ("mongod",),
@@ -91,3 +92,13 @@ def chromium() -> Iterator[Chromium]:
 def own_chromium() -> Iterator[Chromium]:
     """A browser for a test that ends it or is about its profile."""
     yield from _run(Chromium)
+
+
+@pytest.fixture
+def sqlite_threads_end(io_loop: Any) -> Iterator[None]:
+    """Let the threads of connections that were cut end before the loop that they tell so."""
+    yield
+    until(
+        lambda: not any("_connection_worker_thread" in t.name for t in threading.enumerate()),
+        "the threads of aiosqlite to end",
+    )

@@ -16,6 +16,8 @@ from tests.records import make_record, make_rotation
 from tests.sql_databases import ask, opened, table, url
 from tests.store_contract import StoreContract
 
+pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
+
 __all__ = ["table", "url"]  # fixtures
 
 DONE = Outcome.DONE

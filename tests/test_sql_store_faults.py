@@ -22,6 +22,8 @@ from tests.process import environment
 from tests.records import make_record
 from tests.sql_databases import ask, engine_of, eventually, opened, server, shared_server, table
 
+pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
+
 __all__ = ["server", "shared_server", "table"]  # fixtures
 
 DONE = Outcome.DONE

@@ -21,6 +21,8 @@ from tests.process import environment
 from tests.records import make_record
 from tests.sql_databases import engine_of, opened, table, url
 
+pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
+
 __all__ = ["table", "url"]  # fixtures
 
 DONE = Outcome.DONE
