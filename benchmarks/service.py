@@ -21,8 +21,9 @@ def cpu_seconds(pid: int) -> float:
     """
     ticks = 0
     for member in family(pid):
-        fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
-        ticks += sum(map(int, fields[11:15] if member == pid else fields[11:13]))
+        with contextlib.suppress(FileNotFoundError):  # a child that has just ended
+            fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15] if member == pid else fields[11:13]))
     return ticks / _TICK
 
 

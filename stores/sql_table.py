@@ -202,7 +202,11 @@ class MySQLStatements(Statements):
 
 
 class PostgreSQLStatements(Statements):
-    """Takes rows as one array a column, so that each statement is prepared once for all sizes."""
+    """Takes rows as one array a column, so that each statement is prepared once for all sizes.
+
+    The plan is made once, too, perhaps while the table is small. So that it reads by the key
+    however large that grows, the ids are listed beside the join as well.
+    """
 
     begin = ("BEGIN ISOLATION LEVEL READ COMMITTED",)
 
@@ -212,11 +216,15 @@ class PostgreSQLStatements(Statements):
         self._insert = insert(table).from_select(self.names, select(new))
         self._update = (
             update(table)
-            .where(table.c.id == new.c.id)
+            .where(table.c.id == new.c.id, self._id_is_listed())
             .values({name: new.c[name] for name in self.names if name != "id"})
         )
         new = self._unnest(["id", "expires"])
-        self._touch = update(table).where(table.c.id == new.c.id).values(expires=new.c.expires)
+        self._touch = (
+            update(table)
+            .where(table.c.id == new.c.id, self._id_is_listed())
+            .values(expires=new.c.expires)
+        )
 
     def insert(self, connection: Connection, records: Iterable[Record]) -> None:
         connection.execute(self._insert, self._arrays(records))

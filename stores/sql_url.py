@@ -114,7 +114,8 @@ class SQLUrl:
         if self.scheme == "postgresql":
             # asyncpg reads the whole URL itself: several hosts, sslmode and all that libpq knows.
             options["dsn"] = self._dsn
-            settings = [f"SET lock_timeout = {milliseconds}"]
+            # A plan that was made for a small table must not read all of it when it has grown.
+            settings = [f"SET lock_timeout = {milliseconds}", "SET enable_seqscan = off"]
         elif self.scheme == "sqlite":
             url = url.set(database=str(self.file))
             # FULL: what is acknowledged survives a power cut. Who finds the lock taken tries

@@ -171,3 +171,32 @@ async def test_a_table_of_another_shape_is_told_and_left_alone(url: str, table: 
             async with opened(url, table) as store:
                 assert await store.write([Create(make_record())]) == [DONE]
         await ask(url, f"DROP TABLE {table}")
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_table_that_has_grown_is_still_read_by_its_key(postgres: Any, table: str) -> None:
+    looks = f"SELECT seq_tup_read, idx_scan FROM pg_stat_user_tables WHERE relname = '{table}'"
+    record = make_record(data={"n": 0})
+    later = record.expires
+    async with opened(postgres.url, table) as store:
+        await store.write([Create(record), *(Create(make_record()) for _ in range(100))])
+        for n in range(8):  # the plans for the small table are made
+            await store.write([Update(record.id, {"n": n})])
+            await store.write([Update(record.id, expires=later + n)])
+            await store.load([record.id])
+        await ask(
+            postgres.url,
+            f"INSERT INTO {table} SELECT decode(md5(i::text), 'hex'), decode(repeat(md5(i::text), "
+            "2), 'hex'), 1, 2e9, '{}', NULL, true, NULL, NULL FROM generate_series(1, 20000) i",
+        )
+        ((read, scans),) = await ask(postgres.url, looks)
+        rounds = 0
+        while True:  # the server counts with a delay
+            rounds += 1
+            await store.write([Update(record.id, {"n": rounds + 100})])
+            await store.write([Update(record.id, expires=later + 100 + rounds)])
+            await store.load([record.id])
+            ((read_now, scans_now),) = await ask(postgres.url, looks)
+            if rounds >= 20 and scans_now >= scans + 60:
+                break
+        assert read_now - read < 20_000
