@@ -60,18 +60,20 @@ def main() -> None:
     except (tornado.options.Error, ConfigurationError, CannotListen) as error:
         print(f"main.py: {error}", file=sys.stderr)
         sys.exit(2)
-    log.info(
+    announce = functools.partial(
+        log.info,
         "serving on %s, sessions in %s; stop with Ctrl-C or SIGTERM",
         address_of(sockets),
         ", ".join(store.name for store in stores) or "no store",
     )
-    parent = fork(options.processes)
+    parent = fork(options.processes, announce)
     asyncio.run(
         serve(
             functools.partial(make_app, config),
             sockets,
             xheaders=options.xheaders,
             parent=parent,
+            announce=announce if parent is None else None,
         )
     )
 
@@ -126,4 +128,7 @@ def _check_processes(stores: list[Store]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # before there was anything to stop
+        sys.exit(130)

@@ -49,12 +49,13 @@ def address_of(sockets: list[socket.socket]) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def fork(processes: int) -> int | None:
+def fork(processes: int, announce: Callable[[], None]) -> int | None:
     """Go on in *processes* children (0: one a core); return in each what tells it to stop.
 
     The parent stays behind, restarts children that die, and on SIGTERM or SIGINT lets them all
     stop: it closes a pipe of which each child has the other end, so that they stop too when the
-    parent is killed. Returns `None` without forking for one process.
+    parent is killed. The parent calls *announce* when it can be told. Returns `None`
+    without forking for one process.
     """
     if processes == 1:
         return None
@@ -67,6 +68,7 @@ def fork(processes: int) -> int | None:
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, stop_children)
+    announce()
     fork_processes(processes)  # returns in the children only
     stop_children()
     return told
@@ -78,9 +80,13 @@ async def serve(
     *,
     xheaders: bool = False,
     parent: int | None = None,
+    announce: Callable[[], None] | None = None,
     drain_seconds: float = DRAIN_SECONDS,
 ) -> None:
-    """Serve what *make* returns until SIGTERM, SIGINT or the end of the pipe *parent*."""
+    """Serve what *make* returns until SIGTERM, SIGINT or the end of the pipe *parent*.
+
+    *announce* is called when it serves and can be told to stop.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -90,6 +96,8 @@ async def serve(
     application = make()
     server = HTTPServer(application, xheaders=xheaders)
     server.add_sockets(sockets)
+    if announce is not None:
+        announce()
     try:
         for failure in await application.open():
             log.error("%s; answering 503 where it is needed until it is back", failure.what)
