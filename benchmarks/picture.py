@@ -72,7 +72,7 @@ def _bar(row: Row, y: int, scale: float) -> Iterator[str]:
     )
     end = length
     if row.work.goal is not None:
-        goal = row.work.goal * row.bare.rate * scale
+        goal = row.work.goal * row.result.rate / row.of_bare * scale
         end = max(end, goal)
         yield (f'<rect x="{LABEL + goal:.0f}" y="{y}" width="2" height="{ROW - 2}" fill="{GOAL}"/>')
     yield f'<text x="{LABEL + end + 8:.0f}" y="{y + 14}" fill="#333">{text}</text>'
