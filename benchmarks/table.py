@@ -32,7 +32,6 @@ class Row(NamedTuple):
 
     work: Work
     result: Result
-    bare: Result
     by_hand: Result | None
 
     @property
@@ -60,7 +59,7 @@ def rows(results: Mapping[Work, Result]) -> list[Row]:
     """Return the works that were measured, in their order."""
     of_kind = {(work.kind, work.path): result for work, result in results.items()}
     return [
-        Row(work, results[work], results[WORKS[0]], of_kind.get((work.by_hand or "", work.path)))
+        Row(work, results[work], of_kind.get((work.by_hand or "", work.path)))
         for work in WORKS
         if work in results
     ]
