@@ -48,8 +48,6 @@ class Session(DeltaMapping):
 
     # Underscored names are shared with SessionManager, the other half of this class. What most
     # requests never set is here.
-    _rotating = False
-    _destroyed = 0  # how often, by this request; _saved is then the record to delete
     _gone = False  # destroyed by another request while this one had it
     _outlives_request = False  # a WebSocket has it
     _set_cookie: str | None = None  # value that waits for the head of the response
@@ -71,23 +69,16 @@ class Session(DeltaMapping):
         self._touch_due = touch_due
         self._cookie_presented = cookie_presented
         self._over_tls = over_tls
-        self._saved = record
-        if record is None:
-            self._rebase(None)
-            self._user: str | None = None
-            self._persistent: bool | None = None
-        else:
-            self._rebase(record.data)
-            self._user, self._persistent = record.user, record.persistent
+        self._begin(record)
 
     def _begin(self, record: Record | None) -> None:
         """Start from what the store has acknowledged, without any change."""
         self._saved = record
         self._rebase(None if record is None else record.data)
-        self._user = None if record is None else record.user
-        self._persistent = None if record is None else record.persistent
+        self._user: str | None = None if record is None else record.user
+        self._persistent: bool | None = None if record is None else record.persistent
         self._rotating = False
-        self._destroyed = 0
+        self._destroyed = 0  # how often, by this request; _saved is then the record to delete
 
     def __repr__(self) -> str:
         return f"<Session {self.id or 'unsaved'}>"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from stores.contract import JSON, Record, Update
-
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_decode = json.JSONDecoder().decode
+from stores.json_text import decode, encode
 
 
 def fields_of(record: Record) -> list[bytes]:
@@ -31,7 +28,7 @@ def fields_of(record: Record) -> list[bytes]:
 def _data_fields(data: Mapping[str, JSON]) -> list[bytes]:
     fields: list[bytes] = []
     for key, value in data.items():
-        fields += (b"d:" + key.encode(), _encode(value).encode())
+        fields += (b"d:" + key.encode(), encode(value).encode())
     return fields
 
 
@@ -83,7 +80,7 @@ def _data(fields: Mapping[bytes, bytes]) -> dict[str, JSON]:
     if not fields:
         return {}
     # All values in one go: a call of the decoder for each would take longer than its work.
-    values = _decode(f"[{b','.join(fields.values()).decode()}]")
+    values = decode(f"[{b','.join(fields.values()).decode()}]")
     return dict(zip([field[2:].decode() for field in fields], values, strict=True))
 
 

@@ -10,7 +10,6 @@ Text rather than a JSON type: those refuse NUL (PostgreSQL), or change numbers o
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
@@ -39,11 +38,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql, postgresql
 
 from stores.contract import Record
+from stores.json_text import decode, encode
 
 Row: TypeAlias = tuple[Any, ...]
-
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_decode = json.JSONDecoder().decode
 
 CHUNK = 1000
 """Values in one list of a statement; SQLite takes 32,766."""
@@ -91,7 +88,7 @@ def row_of(record: Record) -> Row:
     id, secret_hash, created, expires, data, user, persistent, former_hash, rotated = record
     if user is not None:
         user = user.replace("\\", r"\\").replace("\0", r"\0")  # PostgreSQL's text has no NUL
-    return id, secret_hash, created, expires, _encode(data), user, persistent, former_hash, rotated
+    return id, secret_hash, created, expires, encode(data), user, persistent, former_hash, rotated
 
 
 def record_of(row: Sequence[Any]) -> Record:
@@ -99,7 +96,7 @@ def record_of(row: Sequence[Any]) -> Record:
     if user is not None and "\\" in user:
         user = re.sub(r"\\(.)", lambda match: "\0" if match[1] == "0" else match[1], user)
     return Record(
-        id, secret_hash, created, expires, _decode(data), user, persistent, former_hash, rotated
+        id, secret_hash, created, expires, decode(data), user, persistent, former_hash, rotated
     )
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import os
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,12 +13,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from stores import StoreUnavailable
 from stores.sql import SQLStore
+from tests import recovery
 from tests.database_servers import MariaDB, Postgres
 from tests.servers import Server, missing
 
 Answer = TypeVar("Answer")
+
+eventually = functools.partial(recovery.eventually, seconds=10)
 
 DRIVERS = {"postgresql": "asyncpg", "mariadb": "asyncmy", "sqlite": "aiosqlite"}
 
@@ -85,14 +86,3 @@ def server(shared_server: Server) -> Iterator[Server]:
     if shared_server.process is None:
         shared_server.start()
     shared_server.resume()
-
-
-async def eventually(operation: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Return what *operation* returns as soon as the store is available again."""
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            return await operation()
-        except StoreUnavailable:
-            assert time.monotonic() < deadline, "the store did not recover"
-            await asyncio.sleep(0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -15,6 +16,7 @@ from pymongo import AsyncMongoClient
 
 from stores import MongoStore, StoreUnavailable
 from stores.contract import Create, Outcome, Update
+from tests import recovery
 from tests.database_servers import Mongod
 from tests.records import make_record
 from tests.servers import missing
@@ -23,6 +25,7 @@ from tests.sockets import connections_to
 Answer = TypeVar("Answer")
 
 DONE = Outcome.DONE
+eventually = functools.partial(recovery.eventually, seconds=10)
 TIMEOUT = 0.5
 SLACK = 0.5
 
@@ -49,17 +52,6 @@ async def opened(kind: str, url: str) -> AsyncIterator[MongoStore]:
         await store.close()
         if source is not url:
             await source.close()
-
-
-async def eventually(operation: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Return what *operation* returns as soon as the store is available again."""
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            return await operation()
-        except StoreUnavailable:
-            assert time.monotonic() < deadline, "the store did not recover"
-            await asyncio.sleep(0.02)
 
 
 @pytest.mark.gen_test(timeout=30)
