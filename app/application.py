@@ -13,7 +13,7 @@ from tornado.httputil import HTTPServerRequest
 
 from app.errors import SessionUnavailable
 from app.manager import SessionManager
-from app.routing import Endpoint, Group, compile_routes
+from app.routing import Endpoint, Group, compile_routes, fixed_paths
 from app.tornado_log import redact
 
 DEFAULTS: Mapping[str, Any] = {"cross_origin_protection": True}
@@ -37,7 +37,10 @@ class Application(tornado.web.Application):
     """A Tornado application that knows its session managers and its requests in flight."""
 
     def __init__(self, endpoints: list[Endpoint], settings: Mapping[str, Any]) -> None:
-        super().__init__([e.rule() for e in endpoints], **{**DEFAULTS, **settings})
+        rules = [e.rule() for e in endpoints]
+        super().__init__(rules, **{**DEFAULTS, **settings})
+        # Without a look at every rule before; Tornado's own for static files would be among those.
+        self._fixed = {} if "static_path" in settings else fixed_paths(endpoints, rules)
         self.endpoints = endpoints
         self.managers = list(
             dict.fromkeys(e.policy.manager for e in endpoints if e.policy.manager is not None)
@@ -64,6 +67,16 @@ class Application(tornado.web.Application):
     def in_flight(self) -> int:
         """Requests that have begun and are not answered yet."""
         return len(self._in_flight)
+
+    def add_handlers(self, host_pattern: str, host_handlers: Any) -> None:
+        super().add_handlers(host_pattern, host_handlers)
+        self._fixed = {}  # the host is to be looked at first
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        rule = self._fixed.get(request.path)
+        if rule is None:
+            return super().find_handler(request, **kwargs)
+        return self.get_handler_delegate(request, rule.target, rule.target_kwargs)
 
     def get_handler_delegate(
         self,

@@ -55,7 +55,7 @@ def _before_verb(original: Method) -> Method:
     """Bind `prepare` or `data_received`, which may answer but mostly leave that to the verb."""
 
     @functools.wraps(original)
-    def method(self: SessionMixin, *args: Any) -> Awaitable[None]:
+    def method(self: SessionMixin, *args: Any) -> Awaitable[None] | None:
         return self._run(original, args, {}, is_verb=False)
 
     return method

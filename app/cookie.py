@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app import token
@@ -35,7 +36,7 @@ class Cookie:
     samesite: str = "Lax"
     partitioned: bool = False
     persistent: bool = True
-    _start: str = field(init=False, repr=False, compare=False)
+    _alone: Callable[[str], re.Match[str] | None] = field(init=False, repr=False, compare=False)
     _found: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _attributes: str = field(init=False, repr=False, compare=False)
     _needs_secure: bool = field(init=False, repr=False, compare=False)
@@ -76,7 +77,8 @@ class Cookie:
         if self.partitioned:
             attributes += "; Partitioned"
         found = re.compile(rf"(?:^|;)[ \t]*{re.escape(self.name)}[ \t]*=[ \t]*([^;]*)")
-        object.__setattr__(self, "_start", f"{self.name}=")
+        alone = re.compile(rf"{re.escape(self.name)}=({token.FORM})").fullmatch
+        object.__setattr__(self, "_alone", alone)
         object.__setattr__(self, "_found", found)
         object.__setattr__(self, "_attributes", attributes)
         object.__setattr__(self, "_needs_secure", needs_secure)
@@ -87,10 +89,10 @@ class Cookie:
         A value of another form, quoted ones too, is none of ours. Of more than
         `MAX_CANDIDATES` different tokens none is returned.
         """
-        if ";" not in header and header.startswith(self._start):  # the only cookie there is
-            values = [header[len(self._start) :]]
-        else:
-            values = self._found.findall(header)
+        alone = self._alone(header)
+        if alone is not None:  # the only cookie there is
+            return True, [alone[1]]
+        values = self._found.findall(header)
         if not values:
             return False, []
         if len(values) == 1:

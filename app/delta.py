@@ -14,7 +14,7 @@ class _Removed:
 
 
 _REMOVED: Any = _Removed()
-_NOTHING: Mapping[str, JSON] = {}
+NOTHING: Mapping[str, JSON] = {}
 
 
 class DeltaMapping(MutableMapping[str, "JSON"]):
@@ -24,7 +24,7 @@ class DeltaMapping(MutableMapping[str, "JSON"]):
     # assigned, removed, or was handed out as a list or dict that it may change from within.
     def _rebase(self, base: Mapping[str, JSON] | None) -> None:
         """Start from *base*, without any change."""
-        self._base: Mapping[str, JSON] = _NOTHING if base is None else base
+        self._base: Mapping[str, JSON] = NOTHING if base is None else base
         self._local: dict[str, JSON] = {}
 
     def _refuse_change(self, *, begins: bool) -> None:
@@ -44,12 +44,10 @@ class DeltaMapping(MutableMapping[str, "JSON"]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of *key*, or *default* where there is none."""
-        if key in self._local or key in self._base:
-            try:
-                return self[key]
-            except KeyError:
-                pass
-        return default
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
     def __setitem__(self, key: str, value: JSON) -> None:
         self._refuse_change(begins=True)

@@ -44,10 +44,10 @@ class Gateway:
             await self.open()
         if self._direct:
             try:
-                found = await self.store.load((id,))
+                answer = (await self.store.load((id,))).get(id)
             except Exception as error:
                 raise self._unavailable(error) from None
-            return self._or_raise(found.get(id))
+            return self._or_raise(answer)
         return self._or_raise(await self._loads.ask(id))
 
     async def load_each(self, ids: Sequence[bytes]) -> list[Record | None]:

@@ -27,8 +27,6 @@ from app.session import OPEN, READ_ONLY, SUPERSEDED, Session
 from app.sweeper import Sweeper
 from stores.contract import JSON, Create, Delete, Outcome, Record, Store, Update
 
-_NO_COOKIE: tuple[bool, list[str]] = (False, [])
-
 
 class SessionManager:
     """Sessions in *store*, kept by a client in *cookie*.
@@ -98,23 +96,23 @@ class SessionManager:
         Raises `SessionUnavailable`. The store is asked only for what has the form of a token.
         """
         now = self.clock()
-        record = None
         stage = READ_ONLY if read_only else OPEN
-        presented, tokens = self.cookie.find(header) if header is not None else _NO_COOKIE
-        if tokens:
-            if len(tokens) == 1:
-                id, secret = token.decode(tokens[0])
-                record = await self._gateway.load(id)
-                if record is None or not self._lives(record, now):
-                    record, standing = None, UNKNOWN
-                else:
-                    standing = recognise(record, secret, now)
+        presented, tokens = (False, []) if header is None else self.cookie.find(header)
+        if not tokens:
+            return Session(self, None, stage, now, False, presented, over_tls)
+        if len(tokens) == 1:
+            id, secret = token.decode(tokens[0])
+            record = await self._gateway.load(id)
+            if record is not None and self._lives(record, now):
+                standing = recognise(record, secret, now)
             else:
-                record, standing = await self._find(tokens, now)
-            if standing is not CURRENT:
-                record = None
-                if standing is REPLACED and not read_only:
-                    stage = SUPERSEDED
+                standing = UNKNOWN
+        else:
+            record, standing = await self._find(tokens, now)
+        if standing is not CURRENT:
+            record = None
+            if standing is REPLACED and not read_only:
+                stage = SUPERSEDED
         touch_due = record is not None and self._extension(record, now) is not None
         return Session(self, record, stage, now, touch_due, presented, over_tls)
 

@@ -81,10 +81,20 @@ class PathTemplate(Matcher):
         """The template without its parameters' names: equal for two that match the same paths."""
         self._match = re.compile(pattern, re.DOTALL).fullmatch
 
+    @property
+    def fixed(self) -> str | None:
+        """The only path that matches, if there are no parameters."""
+        return None if self.parameters else self.shape
+
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         if not self.parameters:
             return {} if request.path == self.shape else None
-        match = self._match(request.path)
+        arguments = self.arguments(request.path)
+        return None if arguments is None else {"path_args": [], "path_kwargs": arguments}
+
+    def arguments(self, path: str) -> dict[str, str] | None:
+        """Return the arguments, decoded but not converted, or `None` if *path* does not match."""
+        match = self._match(path)
         if match is None:
             return None
         arguments = {}
@@ -96,7 +106,7 @@ class PathTemplate(Matcher):
                 arguments[name] = decoded
         except ValueError:  # UnicodeDecodeError, too
             return None
-        return {"path_args": [], "path_kwargs": arguments}
+        return arguments
 
     def covers(self, other: PathTemplate) -> bool:
         """Tell whether this template takes every path that *other* takes."""

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterable
 from hmac import compare_digest
 
-from app import token
+from app.token import hash_secret
 from stores.contract import Record
 
 GRACE = 30.0
@@ -26,7 +26,7 @@ UNKNOWN, CURRENT, REPLACED = Standing
 
 def recognise(record: Record, secret: bytes, now: float) -> Standing:
     """Return what *secret* is to a record that lives; every comparison takes constant time."""
-    secret_hash = token.hash_secret(secret)
+    secret_hash = hash_secret(secret)
     if compare_digest(secret_hash, record.secret_hash):
         return CURRENT
     if (

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tornado.iostream import StreamClosedError
@@ -51,10 +51,11 @@ class SavesBeforeHead(_Handler):
         return () if self._session is None else (self._session, *self._other_sessions)
 
     def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
-        if self._session_running and not self._session_head_sent:
-            self._session_flush = asyncio.ensure_future(self._commit_and_flush(self._session_flush))
-            return self._session_flush
         if not self._session_head_sent:
+            if self._session_running:
+                flush = asyncio.ensure_future(self._commit_and_flush(self._session_flush))
+                self._session_flush = flush
+                return flush
             self._complete_head()
         return super().flush(include_footers)
 
@@ -156,17 +157,33 @@ class SavesBeforeHead(_Handler):
         else:
             await self._save(error.status_code if isinstance(error, HTTPError) else 500)
 
-    async def _run(
+    def _run(
         self, method: Method, args: Sequence[Any], kwargs: Mapping[str, Any], *, is_verb: bool
-    ) -> None:
+    ) -> Awaitable[None] | None:
         """Call *method* while the response waits; then save, and let the response leave.
 
         After a `prepare` or `data_received` that wants no response there is nothing to save yet.
         """
         self._session_running = True
         try:
+            result = method(self, *args, **kwargs)
+        except BaseException as error:
+            result = _raise(error)
+        if (
+            result is None
+            and is_verb
+            and not self._session_finishing
+            and self._session_flush is None
+            and self._nothing_to_save()
+        ):
+            self._session_running = False  # most requests: there is nothing to wait for
+            return None
+        return self._complete(result, is_verb)
+
+    async def _complete(self, result: Awaitable[Any] | None, is_verb: bool) -> None:
+        """Await what a method returned, save what it changed, and let the response leave."""
+        try:
             try:
-                result = method(self, *args, **kwargs)
                 if result is not None:
                     await result
             finally:
@@ -186,13 +203,25 @@ class SavesBeforeHead(_Handler):
                     "make it an async method that begins with `await super().prepare()`"
                 )
             return
-        session = self._session
-        if session is not None and not self._other_sessions and session.unchanged():
-            session.committed()
-        else:
+        if not self._nothing_to_save():
             await self._save(self.get_status())
         if self._session_finishing:
             super().finish()
+
+    def _nothing_to_save(self) -> bool:
+        """Whether the request has one session and left it as it was, which is its last state."""
+        session = self._session
+        if session is None or self._other_sessions or not session.unchanged():
+            return False
+        session.committed()
+        return True
+
+
+async def _raise(error: BaseException) -> None:
+    try:
+        raise error
+    finally:
+        del error  # it refers to this frame
 
 
 async def _extend(session: Session) -> None:

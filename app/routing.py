@@ -98,6 +98,19 @@ def compile_routes(root: Group, sessions: SessionManager | None) -> list[Endpoin
     return endpoints
 
 
+def fixed_paths(endpoints: list[Endpoint], rules: list[Rule]) -> dict[str, Rule]:
+    """Return the rules of paths without parameters, unless a rule before takes the same path."""
+    fixed: dict[str, Rule] = {}
+    before: list[PathTemplate] = []
+    for endpoint, rule in zip(endpoints, rules, strict=True):
+        path = endpoint.template.fixed
+        if path is None:
+            before.append(endpoint.template)
+        elif all(template.arguments(path) is None for template in before):
+            fixed[path] = rule
+    return fixed
+
+
 def _walk(
     group: Group, above: str, inherited: SessionPolicy, sessions: SessionManager | None
 ) -> Iterator[Endpoint]:
