@@ -9,7 +9,7 @@ import dataclasses
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from benchmarks import latency, picture, results
 from benchmarks.clients import CLIENTS, CONNECTIONS, CannotMeasure, begin
@@ -49,9 +49,9 @@ def main() -> None:
         sys.exit(f"benchmarks: {error}")
     print(results.describe(machine))
     print(
-        f"Medians of {run.rounds} rounds of {run.seconds} s, in turn, each after a second of bare "
-        f"Tornado; {CONNECTIONS} connections, "
-        f"{CLIENTS} clients with a session each; every answer was checked.\n"
+        f"Medians of {run.rounds} rounds of {run.seconds} s, in turn, in new processes, each after "
+        f"a second of bare Tornado; {CONNECTIONS} connections, {CLIENTS} clients with a session "
+        "each; every answer was checked.\n"
     )
     print(as_text(of_loads(loads)))
     print(f"\n{LEGEND}\n")
@@ -72,6 +72,7 @@ def main() -> None:
 
 
 Microseconds = Mapping[str, Mapping[str, float]]
+Services = Mapping[tuple[str, str], tuple[Service, list[str]]]
 
 
 async def _measure_all(
@@ -80,35 +81,52 @@ async def _measure_all(
     urls = {"memory": "memory:", **{name: each.url for name, each in found.items()}}
     ours = {"memory", *(name for name, each in found.items() if has_store(each))}
     works = [w for w in WORKS if w.store in (ours if w.kind == "sessions" else urls)]
-    with contextlib.ExitStack() as stack:
-        services: dict[tuple[str, str], tuple[Service, list[str]]] = {}
-        for kind, store in dict.fromkeys((work.kind, work.store) for work in works):
-            service = stack.enter_context(application(kind, urls[store]))
-            bare = kind == "bare"
-            cookies = [NO_COOKIE] if bare else await begin(service.port)
-            services[kind, store] = service, cookies
-        runs: dict[Work, list[Result]] = {work: [] for work in works}
-        for number in range(run.rounds):
+    runs: dict[Work, list[Result]] = {work: [] for work in works}
+    lone: dict[str, Mapping[str, float]] = {}
+    for number in range(run.rounds):
+        async with _services(works, urls) as services:
             for work in works:
                 runs[work].append(await _beside_bare(work, services, run.seconds))
-            print(f"round {number + 1} of {run.rounds}", file=sys.stderr)
-        lone = {}
-        for work in works:
-            if work.by_hand is not None:
-                pair = {"ours": (work.kind, work.store), "by hand": (work.by_hand, work.store)}
-                asked = {k: (services[v][0].port, services[v][1][0]) for k, v in pair.items()}
-                lone[work.title] = await latency.of_requests(asked, work.path, run.lone_seconds)
-        gathering = {
-            name: await latency.of_gathering(found[name], run.lone_seconds)
-            for name in found
-            if name in ours
-        }
+            if number == 0:
+                lone = await _alone(works, services, run.lone_seconds)
+        print(f"round {number + 1} of {run.rounds}", file=sys.stderr)
+    gathering = {
+        name: await latency.of_gathering(found[name], run.lone_seconds)
+        for name in found
+        if name in ours
+    }
     return {work: _median(all) for work, all in runs.items()}, lone, gathering
 
 
-async def _beside_bare(
-    work: Work, services: Mapping[tuple[str, str], tuple[Service, list[str]]], seconds: int
-) -> Result:
+@contextlib.asynccontextmanager
+async def _services(works: Sequence[Work], urls: Mapping[str, str]) -> AsyncIterator[Services]:
+    """Run the applications of *works*, in processes of their own.
+
+    For each round anew: by where its memory lies, one process is some per cent faster than another.
+    """
+    with contextlib.ExitStack() as stack:
+        services = {}
+        for kind, store in dict.fromkeys((work.kind, work.store) for work in works):
+            service = stack.enter_context(application(kind, urls[store]))
+            cookies = [NO_COOKIE] if kind == "bare" else await begin(service.port)
+            services[kind, store] = service, cookies
+        yield services
+
+
+async def _alone(
+    works: Sequence[Work], services: Services, seconds: float
+) -> dict[str, Mapping[str, float]]:
+    """Measure what a request of a client that is alone takes, beside the hand-written handler."""
+    lone = {}
+    for work in works:
+        if work.by_hand is not None:
+            pair = {"ours": (work.kind, work.store), "by hand": (work.by_hand, work.store)}
+            asked = {k: (services[v][0].port, services[v][1][0]) for k, v in pair.items()}
+            lone[work.title] = await latency.of_requests(asked, work.path, seconds)
+    return lone
+
+
+async def _beside_bare(work: Work, services: Services, seconds: int) -> Result:
     """Measure a work, and bare Tornado just before: the machine's speed changes by the second."""
     bare = WORKS[0]
     service, cookies = services[work.kind, work.store]
