@@ -132,7 +132,7 @@ async def test_the_size_is_that_of_compact_json_in_utf_8(value: Any, size: int) 
             continue
         with pytest.raises(SessionTooLarge) as raised:
             await manager.commit(session)
-        text = f"HTTP 413: Request Entity Too Large (the session would hold {size} bytes; "
+        text = f"(the session would hold {size} bytes; "
         assert text in str(raised.value)
         assert f"max_bytes is {limit})" in str(raised.value)
 
