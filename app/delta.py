@@ -14,7 +14,7 @@ class _Removed:
 
 
 _REMOVED: Any = _Removed()
-NOTHING: Mapping[str, JSON] = {}
+_NOTHING: Mapping[str, JSON] = {}
 
 
 class DeltaMapping(MutableMapping[str, "JSON"]):
@@ -24,7 +24,7 @@ class DeltaMapping(MutableMapping[str, "JSON"]):
     # assigned, removed, or was handed out as a list or dict that it may change from within.
     def _rebase(self, base: Mapping[str, JSON] | None) -> None:
         """Start from *base*, without any change."""
-        self._base: Mapping[str, JSON] = NOTHING if base is None else base
+        self._base: Mapping[str, JSON] = _NOTHING if base is None else base
         self._local: dict[str, JSON] = {}
 
     def _refuse_change(self, *, begins: bool) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from app import token, values
-from app.delta import NOTHING, DeltaMapping
+from app.delta import DeltaMapping
 from app.errors import SessionCommitted, SessionConflict, SessionReadOnly
 from stores.contract import Record
 
@@ -74,13 +74,9 @@ class Session(DeltaMapping):
     def _begin(self, record: Record | None) -> None:
         """Start from what the store has acknowledged, without any change."""
         self._saved = record
-        self._local = {}
-        self._user: str | None
-        self._persistent: bool | None
-        if record is None:
-            self._base, self._user, self._persistent = NOTHING, None, None
-        else:
-            self._base, self._user, self._persistent = record.data, record.user, record.persistent
+        self._rebase(None if record is None else record.data)
+        self._user: str | None = None if record is None else record.user
+        self._persistent: bool | None = None if record is None else record.persistent
         self._rotating = False
         self._destroyed = 0  # how often, by this request; _saved is then the record to delete
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from http.client import responses
 from typing import Any
 
 import pytest
@@ -132,7 +133,7 @@ async def test_the_size_is_that_of_compact_json_in_utf_8(value: Any, size: int) 
             continue
         with pytest.raises(SessionTooLarge) as raised:
             await manager.commit(session)
-        text = f"(the session would hold {size} bytes; "
+        text = f"HTTP 413: {responses[413]} (the session would hold {size} bytes; "
         assert text in str(raised.value)
         assert f"max_bytes is {limit})" in str(raised.value)
 
