@@ -53,6 +53,8 @@ async def exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
     When it is cancelled, redis-py closes the connection, which still owes answers.
     """
     answers: list[Any] = []
+    if not commands:  # asyncio of Python 3.12 and 3.13 never gets rid of nothing to write
+        return answers
     try:
         await connection.send_packed_command(_pack(commands))
         for _ in commands:
