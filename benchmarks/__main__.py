@@ -12,9 +12,9 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from benchmarks import latency, picture, results
-from benchmarks.clients import CLIENTS, CONNECTIONS, CannotMeasure, begin
+from benchmarks.clients import CLIENTS_A_CONNECTION, CONNECTIONS, CannotMeasure, begin
 from benchmarks.databases import Database, databases, has_store
-from benchmarks.goals import WORKS, Work
+from benchmarks.goals import QUICK_WORKS, WORKS, Work
 from benchmarks.load import Result, check_wrk, measure
 from benchmarks.service import Service, application
 from benchmarks.table import LEGEND, as_text, of_loads
@@ -24,15 +24,21 @@ NO_COOKIE = "session=" + "A" * 54
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """How long to measure."""
+    """What to measure, and how long."""
 
     rounds: int
     seconds: int
     lone_seconds: float
+    works: Sequence[Work]
+
+    @property
+    def clients(self) -> int:
+        """Clients of each application."""
+        return CLIENTS_A_CONNECTION * max(work.connections for work in self.works)
 
 
-FULL = Run(rounds=5, seconds=2, lone_seconds=3.0)
-QUICK = Run(rounds=1, seconds=1, lone_seconds=0.4)
+FULL = Run(rounds=5, seconds=2, lone_seconds=3.0, works=WORKS)
+QUICK = Run(rounds=1, seconds=1, lone_seconds=0.4, works=QUICK_WORKS)
 
 
 def main() -> None:
@@ -50,8 +56,8 @@ def main() -> None:
     print(results.describe(machine))
     print(
         f"Medians of {run.rounds} rounds of {run.seconds} s, in turn, in new processes, each after "
-        f"a second of bare Tornado; {CONNECTIONS} connections, {CLIENTS} clients with a session "
-        "each; every answer was checked.\n"
+        f"a second of bare Tornado; {CONNECTIONS} connections, {run.clients} clients, each with a "
+        "session of its own; every answer was checked.\n"
     )
     print(as_text(of_loads(loads)))
     print(f"\n{LEGEND}\n")
@@ -63,7 +69,7 @@ def main() -> None:
             "load",
             {
                 "machine": machine,
-                "run": dataclasses.asdict(run),
+                "run": {"rounds": run.rounds, "seconds": run.seconds},
                 "rows": {work.title: dataclasses.asdict(result) for work, result in loads.items()},
                 "lone": lone,
                 "gathering": gathering,
@@ -80,11 +86,11 @@ async def _measure_all(
 ) -> tuple[dict[Work, Result], Microseconds, Microseconds]:
     urls = {"memory": "memory:", **{name: each.url for name, each in found.items()}}
     ours = {"memory", *(name for name, each in found.items() if has_store(each))}
-    works = [w for w in WORKS if w.store in (ours if w.kind == "sessions" else urls)]
+    works = [w for w in run.works if w.store in (ours if w.kind == "sessions" else urls)]
     runs: dict[Work, list[Result]] = {work: [] for work in works}
     lone: dict[str, Mapping[str, float]] = {}
     for number in range(run.rounds):
-        async with _services(works, urls) as services:
+        async with _services(works, urls, run.clients) as services:
             for work in works:
                 runs[work].append(await _beside_bare(work, services, run.seconds))
             if number == 0:
@@ -99,7 +105,9 @@ async def _measure_all(
 
 
 @contextlib.asynccontextmanager
-async def _services(works: Sequence[Work], urls: Mapping[str, str]) -> AsyncIterator[Services]:
+async def _services(
+    works: Sequence[Work], urls: Mapping[str, str], clients: int
+) -> AsyncIterator[Services]:
     """Run the applications of *works*, in processes of their own.
 
     For each round anew: by where its memory lies, one process is some per cent faster than another.
@@ -108,7 +116,7 @@ async def _services(works: Sequence[Work], urls: Mapping[str, str]) -> AsyncIter
         services = {}
         for kind, store in dict.fromkeys((work.kind, work.store) for work in works):
             service = stack.enter_context(application(kind, urls[store]))
-            cookies = [NO_COOKIE] if kind == "bare" else await begin(service.port)
+            cookies = [NO_COOKIE] if kind == "bare" else await begin(service.port, clients)
             services[kind, store] = service, cookies
         yield services
 
@@ -131,10 +139,10 @@ async def _beside_bare(work: Work, services: Services, seconds: int) -> Result:
     bare = WORKS[0]
     service, cookies = services[work.kind, work.store]
     if work is bare:
-        return await measure(service, work.path, cookies, seconds)
+        return await measure(service, work.path, cookies, seconds, work.connections)
     beside, without = services[bare.kind, bare.store]
-    yardstick = await measure(beside, bare.path, without, 1)
-    result = await measure(service, work.path, cookies, seconds)
+    yardstick = await measure(beside, bare.path, without, 1, work.connections)
+    result = await measure(service, work.path, cookies, seconds, work.connections)
     return dataclasses.replace(result, of_bare=result.rate / yardstick.rate)
 
 

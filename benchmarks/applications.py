@@ -1,7 +1,8 @@
 """The applications under load, one a process: `python -m benchmarks.applications KIND [URL]`.
 
-`bare` is the yardstick, `sessions` is this project, `hand-...` are in `benchmarks.by_hand`. All of
-them have the same pages, and a client's own record behind each:
+`bare` is the yardstick, `sessions` is this project, `hand-...` are in `benchmarks.by_hand` and
+`gathered-...` in `benchmarks.gathered`. All of them have the same pages, and a client's own record
+behind each:
 
     /constant       "Ada0000", without asking for anything
     /begin/<name>   makes the client's record and gives it a cookie
@@ -24,6 +25,7 @@ from tornado.web import RequestHandler
 
 from app import Config, Group, Route, SessionManager, SessionMixin, make_app
 from benchmarks.by_hand import hand_motor, hand_pymongo, hand_redis, hand_sql
+from benchmarks.gathered import gathered_motor
 from stores import open_store
 
 CONSTANT = "Ada0000"
@@ -83,6 +85,7 @@ KINDS: dict[str, Callable[[str], tornado.web.Application]] = {
     "bare": bare,
     "sessions": sessions,
     "hand-motor": hand_motor,
+    "gathered-motor": gathered_motor,
     "hand-pymongo": hand_pymongo,
     "hand-redis": hand_redis,
     "hand-sql": hand_sql,

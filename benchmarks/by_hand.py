@@ -31,7 +31,7 @@ class ByHand(RequestHandler):
         return key
 
 
-def _application(
+def application(
     begin: type[ByHand], read: type[ByHand], write: type[ByHand], count: type[ByHand]
 ) -> tornado.web.Application:
     return tornado.web.Application(
@@ -76,7 +76,7 @@ def _mongo(client: Any) -> tornado.web.Application:
         async def get(self) -> None:
             self.write(str((await collection.find_one({"_id": self.key}))["count"]))
 
-    return _application(Begin, Read, Write, Count)
+    return application(Begin, Read, Write, Count)
 
 
 def hand_redis(url: str) -> tornado.web.Application:
@@ -102,7 +102,7 @@ def hand_redis(url: str) -> tornado.web.Application:
         async def get(self) -> None:
             self.write(await client.hget(self.key, "count"))
 
-    return _application(Begin, Read, Write, Count)
+    return application(Begin, Read, Write, Count)
 
 
 def hand_sql(url: str) -> tornado.web.Application:
@@ -159,4 +159,4 @@ def hand_sql(url: str) -> tornado.web.Application:
                 row = await connection.execute(sa.select(table).where(table.c.id == self.key))
                 self.write(str(row.one()[2]))
 
-    return _application(Begin, Read, Write, Count)
+    return application(Begin, Read, Write, Count)

@@ -10,9 +10,14 @@ from dataclasses import dataclass
 CONNECTIONS = 32
 """Connections that a load comes over."""
 
-CLIENTS = 16 * CONNECTIONS
+MANY_CONNECTIONS = 128
+"""Connections of a load that shows what waiting for the store costs the others."""
+
+CLIENTS_A_CONNECTION = 8
 """Clients with a record each, taking turns. So many that nobody's turn comes again while its last
 request is on its way: each counter is then counted up by one request at a time."""
+
+CLIENTS = CLIENTS_A_CONNECTION * CONNECTIONS
 
 
 class CannotMeasure(Exception):

@@ -103,7 +103,13 @@ def put_load(
     return Result(rate, got["p50"], got["p99"], cpu / answered * 1e6, answered)
 
 
-async def measure(service: Service, path: str, cookies: Sequence[str], seconds: int) -> Result:
+async def measure(
+    service: Service,
+    path: str,
+    cookies: Sequence[str],
+    seconds: int,
+    connections: int = CONNECTIONS,
+) -> Result:
     """Put load on *path* from as many clients as there are cookies.
 
     Before and after, each client must be answered what is its own; under load each answer must be
@@ -112,11 +118,11 @@ async def measure(service: Service, path: str, cookies: Sequence[str], seconds: 
     size = await check(service.port, path, cookies)
     before = await counts(service.port, cookies) if path == "/write" else 0
     requests = [(path, cookie) for cookie in cookies]
-    result = await asyncio.to_thread(put_load, service, requests, seconds, CONNECTIONS, size)
+    result = await asyncio.to_thread(put_load, service, requests, seconds, connections, size)
     if path == "/write":
         written = await counts(service.port, cookies) - before
         # What was on its way when wrk hung up may be written, too.
-        if not result.requests <= written <= result.requests + CONNECTIONS:
+        if not result.requests <= written <= result.requests + connections:
             raise CannotMeasure(
                 f"{path}: {result.requests} writes were acknowledged, {written} are there"
             )

@@ -117,9 +117,10 @@ def test_the_page_has_a_place_for_every_block() -> None:
 
 
 def test_results_become_tables_and_a_picture(tmp_path: Any) -> None:
+    some = [work for work in WORKS if work.store in ("memory", "mongodb")]
     section = {
         "machine": results.machine(),
-        "rows": {work.title: dataclasses.asdict(RESULT) for work in WORKS[:7]},
+        "rows": {work.title: dataclasses.asdict(RESULT) for work in some},
         "lone": {"read, MongoDB (motor)": {"ours": 600.0, "by hand": 500.0}},
         "gathering": {"mongodb": {"driver": 100.0, "store": 110.0, "gathered": 125.0}},
     }
@@ -127,7 +128,7 @@ def test_results_become_tables_and_a_picture(tmp_path: Any) -> None:
     lone = report.BLOCKS["lone"]({"load": section})
     assert "| read, MongoDB (motor) | 600 | 500 | 1.20 |" in lone
     assert "| 15 | 100 | 0.15! |" in lone
-    draw(dict.fromkeys(WORKS[:7], RESULT), tmp_path / "results.svg")
+    draw(dict.fromkeys(some, RESULT), tmp_path / "results.svg")
     assert (tmp_path / "results.svg").read_text().count("<rect") > 7
 
 
