@@ -1,4 +1,4 @@
-"""Serving: listen, start, and stop without cutting off a request."""
+"""Serving: listen, start, and stop without cutting off a request or a WebSocket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from app.application import Application
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0
-"""How long requests in flight may take to end after the service was told to stop."""
+"""How long requests in flight and WebSockets may take to end after the service was told to stop."""
+
+GOING_AWAY = 1001
+"""What a WebSocket is closed with then (RFC 6455, section 7.4.1)."""
 
 
 class CannotListen(Exception):
@@ -112,12 +115,24 @@ async def serve(
 
 
 async def _drain(server: HTTPServer, application: Application, seconds: float) -> None:
-    log.info("stopping: %d requests in flight", application.in_flight)
+    log.info(
+        "stopping: %d requests in flight, %d open WebSockets",
+        application.in_flight,
+        len(application.open_sockets),
+    )
     server.stop()
     server.conn_params.no_keep_alive = True
     deadline = time.monotonic() + seconds
-    while application.in_flight and time.monotonic() < deadline:
+    while application.in_flight or application.open_sockets:
+        if time.monotonic() >= deadline:
+            log.warning(
+                "%d requests and %d WebSockets were cut off after %g s",
+                application.in_flight,
+                len(application.open_sockets),
+                seconds,
+            )
+            break
+        for handler in application.open_sockets:  # again, for those whose handshake was in flight
+            handler.close(GOING_AWAY)
         await asyncio.sleep(0.02)
-    if application.in_flight:
-        log.warning("%d requests were cut off after %g s", application.in_flight, seconds)
     await server.close_all_connections()
