@@ -50,7 +50,8 @@ class Application(tornado.web.Application):
         )
         # Weak, because a client that goes away in the middle of its request leaves without a word.
         self._in_flight: weakref.WeakSet[HTTPServerRequest] = weakref.WeakSet()
-        self._sockets: weakref.WeakSet[WebSocketHandler] = weakref.WeakSet()
+        # WebSockets that are open; app.binding sees to it that they leave when they end.
+        self.open_sockets: weakref.WeakSet[WebSocketHandler] = weakref.WeakSet()
 
     async def open(self) -> list[SessionUnavailable]:
         """Open the stores; return what kept any from it. They are opened when used in any case."""
@@ -71,11 +72,6 @@ class Application(tornado.web.Application):
     def in_flight(self) -> int:
         """Requests that have begun and are not answered yet."""
         return len(self._in_flight)
-
-    @property
-    def open_sockets(self) -> list[WebSocketHandler]:
-        """WebSockets whose clients have neither closed them nor gone away."""
-        return [socket for socket in self._sockets if socket.close_code is None]
 
     def add_handlers(self, host_pattern: str, host_handlers: Any) -> None:
         super().add_handlers(host_pattern, host_handlers)
@@ -103,7 +99,7 @@ class Application(tornado.web.Application):
     def log_request(self, handler: tornado.web.RequestHandler) -> None:
         self._in_flight.discard(handler.request)
         if isinstance(handler, WebSocketHandler) and handler.get_status() == 101:
-            self._sockets.add(handler)
+            self.open_sockets.add(handler)
         super().log_request(handler)
 
 

@@ -22,8 +22,9 @@ Method = Callable[..., Any]
 def bind(
     handler: type[RequestHandler], policy: SessionPolicy, converters: Mapping[str, Convert]
 ) -> type[RequestHandler]:
-    """Return a subclass of *handler* that runs within sessions as *policy* says and gets its path
-    arguments converted; *handler* itself where there is neither to do.
+    """Return a subclass of *handler* that runs within sessions as *policy* says, gets its path
+    arguments converted, and tells the application when its WebSocket ends; *handler* itself where
+    there is none of it to do.
     """
     bases: tuple[type, ...] = (handler,)
     members: dict[str, Any] = {}
@@ -41,6 +42,8 @@ def bind(
         members |= _verbs(handler)
     if converters:
         members["prepare"] = _convert(members.get("prepare", handler.prepare), converters)
+    if issubclass(handler, WebSocketHandler):
+        members["on_connection_close"] = _end(handler.on_connection_close)
     if not members:
         return handler
     members |= {
@@ -99,6 +102,15 @@ def _handshake(original: Method) -> Method:
         await self._run_handshake(original, *args, **kwargs)
 
     return get
+
+
+def _end(original: Method) -> Method:
+    @functools.wraps(original)
+    def on_connection_close(self: WebSocketHandler) -> None:
+        cast(Any, self.application).open_sockets.discard(self)
+        original(self)
+
+    return on_connection_close
 
 
 def _convert(original: Method, converters: Mapping[str, Convert]) -> Method:

@@ -132,7 +132,7 @@ async def _drain(server: HTTPServer, application: Application, seconds: float) -
                 seconds,
             )
             break
-        for handler in application.open_sockets:  # again, for those whose handshake was in flight
+        for handler in list(application.open_sockets):  # again: a handshake may have been in flight
             handler.close(GOING_AWAY)
         await asyncio.sleep(0.02)
     await server.close_all_connections()
