@@ -110,9 +110,10 @@ async def test_a_lock_that_others_hold_is_waited_for_until_the_deadline(
 ) -> None:
     record = make_record(data={"n": 0})
     options = {"isolation_level": "AUTOCOMMIT"}
-    async with opened(url, table) as store, engine_of(url, **options) as engine:
+    async with opened(url, table):
+        pass  # making the table may take longer than the time-out of this test
+    async with opened(url, table, timeout=0.5) as store, engine_of(url, **options) as engine:
         await store.write([Create(record)])
-        store.timeout = 0.5
         async with engine.connect() as other:
             begin = "BEGIN IMMEDIATE" if url.startswith("sqlite") else "BEGIN"
             await other.execute(text(begin))
