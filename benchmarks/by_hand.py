@@ -51,17 +51,26 @@ def hand_pymongo(url: str) -> tornado.web.Application:
     return _mongo(AsyncMongoClient(url))
 
 
-def _mongo(client: Any) -> tornado.web.Application:
+def in_mongo(client: Any, name: str) -> tuple[Any, type[ByHand]]:
+    """Return a collection whose writes a majority acknowledges, and the page that begins a record
+    in it.
+    """
     from pymongo import WriteConcern
 
     collection = client.get_default_database().get_collection(
-        "by_hand", write_concern=WriteConcern("majority")
+        name, write_concern=WriteConcern("majority")
     )
 
     class Begin(ByHand):
         async def get(self, name: str) -> None:
             await collection.insert_one({"_id": self.new_key(), "name": name, "count": 0})
             self.write(name)
+
+    return collection, Begin
+
+
+def _mongo(client: Any) -> tornado.web.Application:
+    collection, begin = in_mongo(client, "by_hand")
 
     class Read(ByHand):
         async def get(self) -> None:
@@ -76,7 +85,7 @@ def _mongo(client: Any) -> tornado.web.Application:
         async def get(self) -> None:
             self.write(str((await collection.find_one({"_id": self.key}))["count"]))
 
-    return application(Begin, Read, Write, Count)
+    return application(begin, Read, Write, Count)
 
 
 def hand_redis(url: str) -> tornado.web.Application:

@@ -13,7 +13,7 @@ from typing import Any
 
 import tornado.web
 
-from benchmarks.by_hand import ByHand, application
+from benchmarks.by_hand import ByHand, application, in_mongo
 
 CALLS = 2
 """Driver calls on their way at a time, as many as the session system's."""
@@ -46,12 +46,9 @@ class Gathered:
 
 def gathered_motor(url: str) -> tornado.web.Application:
     from motor.motor_asyncio import AsyncIOMotorClient
-    from pymongo import UpdateOne, WriteConcern
+    from pymongo import UpdateOne
 
-    client: Any = AsyncIOMotorClient(url)
-    collection = client.get_default_database().get_collection(
-        "gathered", write_concern=WriteConcern("majority")
-    )
+    collection, begin = in_mongo(AsyncIOMotorClient(url), "gathered")
 
     async def read(keys: list[Any]) -> list[Any]:
         cursor = collection.find({"_id": {"$in": keys}}, batch_size=len(keys) + 1)
@@ -63,11 +60,6 @@ def gathered_motor(url: str) -> tornado.web.Application:
         return updates
 
     reads, writes = Gathered(read), Gathered(write)
-
-    class Begin(ByHand):
-        async def get(self, name: str) -> None:
-            await collection.insert_one({"_id": self.new_key(), "name": name, "count": 0})
-            self.write(name)
 
     class Read(ByHand):
         async def get(self) -> None:
@@ -84,4 +76,4 @@ def gathered_motor(url: str) -> tornado.web.Application:
         async def get(self) -> None:
             self.write(str((await reads.ask(self.key))["count"]))
 
-    return application(Begin, Read, Write, Count)
+    return application(begin, Read, Write, Count)
