@@ -12,9 +12,9 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 from tornado.websocket import WebSocketHandler
 
-from app.errors import SessionUnavailable
-from app.manager import SessionManager
 from app.routing import Endpoint, Group, compile_routes, fixed_paths
+from app.sessions.errors import SessionUnavailable
+from app.sessions.manager import SessionManager
 from app.tornado_log import redact
 
 DEFAULTS: Mapping[str, Any] = {"cross_origin_protection": True}

@@ -10,11 +10,11 @@ from typing import Any, cast
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
-from app.errors import SessionsOff, SessionUnavailable
-from app.manager import SessionManager
 from app.policy import SessionPolicy
 from app.response import SavesBeforeHead
-from app.session import Session
+from app.sessions.errors import SessionsOff, SessionUnavailable
+from app.sessions.manager import SessionManager
+from app.sessions.session import Session
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from app.manager import SessionManager
+    from app.sessions.manager import SessionManager
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
-from app.errors import SessionConflict, SessionUnavailable
-from app.session import Session
+from app.sessions.errors import SessionConflict, SessionUnavailable
+from app.sessions.session import Session
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from tornado.routing import Rule
 from tornado.web import RequestHandler
 
 from app.binding import bind
-from app.errors import ConfigurationError
-from app.manager import SessionManager
 from app.mixin import SessionMixin
 from app.paths import PathTemplate
 from app.policy import SessionPolicy
+from app.sessions.errors import ConfigurationError
+from app.sessions.manager import SessionManager
 
 
 @dataclass(frozen=True)

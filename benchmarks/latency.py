@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from app.gateway import Gateway
+from app.sessions.gateway import Gateway
 from benchmarks.clients import Connection
 from benchmarks.databases import Database
 from benchmarks.goals import GOAL_OF_GATHERING

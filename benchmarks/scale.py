@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import SessionManager
-from app.gateway import Gateway
-from app.sweeper import Sweeper
-from app.token import encode, hash_secret, new_secret
+from app.sessions.gateway import Gateway
+from app.sessions.sweeper import Sweeper
+from app.sessions.token import encode, hash_secret, new_secret
 from benchmarks import results, scale_databases
 from benchmarks.clients import CannotMeasure
 from benchmarks.databases import databases

@@ -2,7 +2,7 @@
 
 A store knows nothing of HTTP, tokens or time-outs. It keeps records under their 16-byte id and
 applies changes to them, many at a time. Who may see a record, and for how long, is decided by
-`app.manager.SessionManager`.
+`app.sessions.manager.SessionManager`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-from app import token
+from app.sessions import token
 
 
 @contextlib.contextmanager

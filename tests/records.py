@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from app import values
+from app.sessions import values
 from stores.contract import Record, Rotation
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app import values
+from app.sessions import values
 from stores.contract import Create, Outcome, Store, Update
 from tests.records import make_record, make_rotation, same_record
 

@@ -11,7 +11,8 @@ import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from app import SessionManager, token
+from app import SessionManager
+from app.sessions import token
 from tests.account import account_routes
 from tests.clock import FakeClock
 from tests.site import Browser, Site

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from tornado.web import HTTPError
 
-from app import Config, Group, Route, SessionManager, make_app, token
-from app.gateway import Gateway
+from app import Config, Group, Route, SessionManager, make_app
+from app.sessions import token
+from app.sessions.gateway import Gateway
 from stores import MemoryStore, Store
 from stores.contract import Create, Delete, Record, Update
 from tests.every_store import STORES

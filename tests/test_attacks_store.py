@@ -16,7 +16,8 @@ import pymongo
 import pytest
 import redis
 
-from app import Session, SessionManager, token
+from app import Session, SessionManager
+from app.sessions import token
 from stores import MemoryStore, MongoStore, RedisStore, Store
 from tests.account import account_routes
 from tests.clock import FakeClock
@@ -161,7 +162,7 @@ async def test_the_secret_is_compared_by_its_hash_in_constant_time_and_by_nothin
         compared.append((one, two))
         return verdict
 
-    monkeypatch.setattr("app.recognition.compare_digest", compare)
+    monkeypatch.setattr("app.sessions.recognition.compare_digest", compare)
     for verdict in (False, True):
         for presented in (secret, *wrong):
             compared.clear()

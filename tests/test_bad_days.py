@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from stores.redis_client import MAX_CONNECTIONS
-from stores.sql_url import MAX_CONNECTIONS as SQL_CONNECTIONS
+from stores.redis.client import MAX_CONNECTIONS
+from stores.sql.url import MAX_CONNECTIONS as SQL_CONNECTIONS
 from tests.bad_days import BadDays
 from tests.database_servers import MariaDB, Mongod, Postgres, Valkey
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from app import SessionManager, token
+from app import SessionManager
+from app.sessions import token
 from configure import ROUTES
 from tests.raw import raw_request
 from tests.site import Site

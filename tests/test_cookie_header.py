@@ -7,7 +7,7 @@ import time
 import pytest
 
 from app import Cookie
-from app.cookie import MAX_CANDIDATES
+from app.sessions.cookie import MAX_CANDIDATES
 
 A, B = "A" * 54, "b-_0" * 13 + "9g"
 assert len(B) == 54

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from app import Session, SessionConflict, SessionManager, token
+from app import Session, SessionConflict, SessionManager
+from app.sessions import token
 from configure import ROUTES
 from tests.clock import FakeClock
 from tests.hostile_cookies import HostileCookies, id_of, is_token, seed, tokens_in

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from app import Session, SessionManager, values
+from app import Session, SessionManager
+from app.sessions import values
 from stores import MemoryStore, Store
 from tests.hostile_cookies import seed
 from tests.hostile_values import HostileValues

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from app import SessionUnavailable
-from app.gateway import MAX_BATCH, MAX_BATCHES, Gateway
+from app.sessions.gateway import MAX_BATCH, MAX_BATCHES, Gateway
 from stores import ConfigurationError, StoreUnavailable
 from stores.contract import Change, Create, Outcome, Record, Update
 from tests.records import make_record

@@ -19,7 +19,8 @@ from datetime import timedelta
 import pytest
 from tornado.httpclient import HTTPResponse
 
-from app import Group, Route, SessionManager, token
+from app import Group, Route, SessionManager
+from app.sessions import token
 from stores import Store, StoreUnavailable
 from stores.contract import Update
 from tests.clock import FakeClock

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from stores import Store, StoreUnavailable
 from stores.contract import Create, Delete, Outcome, Record, Update
 from stores.redis import RedisStore
-from stores.redis_client import MAX_CONNECTIONS
+from stores.redis.client import MAX_CONNECTIONS
 from tests.records import make_record
 from tests.store_contract import StoreContract
 

@@ -16,7 +16,7 @@ import pytest
 from stores import StoreUnavailable
 from stores.contract import Create, Delete, Outcome, Record, Update
 from stores.redis import RedisStore
-from stores.redis_client import MAX_CONNECTIONS
+from stores.redis.client import MAX_CONNECTIONS
 from tests.database_servers import Valkey
 from tests.records import make_record
 from tests.recovery import eventually

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import Session, SessionManager, token
-from app.values import same
+from app import Session, SessionManager
+from app.sessions import token
+from app.sessions.values import same
 from stores import MemoryStore
 from stores.contract import JSON, Create, Update
 from tests.records import make_record

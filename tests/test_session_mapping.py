@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from app import Session, SessionCommitted, SessionConflict, SessionManager, SessionReadOnly
-from app.session import Stage
-from app.values import MAX_DEPTH
+from app.sessions.session import Stage
+from app.sessions.values import MAX_DEPTH
 from stores import MemoryStore
 from stores.contract import JSON
 from tests.records import make_record

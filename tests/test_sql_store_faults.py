@@ -17,7 +17,7 @@ from sqlalchemy import text
 from stores import StoreUnavailable
 from stores.contract import Create, Delete, Outcome, Update
 from stores.sql import SQLStore
-from stores.sql_url import MAX_CONNECTIONS
+from stores.sql.url import MAX_CONNECTIONS
 from tests.process import environment
 from tests.records import make_record
 from tests.sql_databases import ask, engine_of, eventually, opened, server, shared_server, table

@@ -7,7 +7,8 @@ import random
 
 import pytest
 
-from app import SessionManager, token
+from app import SessionManager
+from app.sessions import token
 from stores import MemoryStore
 from tests.hostile_cookies import is_token
 

@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from app.errors import SessionUnavailable
-from app.gateway import Gateway
+from app.sessions.errors import SessionUnavailable
+from app.sessions.gateway import Gateway
 
 log = logging.getLogger(__name__)
 

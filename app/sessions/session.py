@@ -7,13 +7,13 @@ import enum
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from app import token, values
-from app.delta import DeltaMapping
-from app.errors import SessionCommitted, SessionConflict, SessionReadOnly
+from app.sessions import token, values
+from app.sessions.delta import DeltaMapping
+from app.sessions.errors import SessionCommitted, SessionConflict, SessionReadOnly
 from stores.contract import Record
 
 if TYPE_CHECKING:
-    from app.manager import SessionManager
+    from app.sessions.manager import SessionManager
 
 
 MAX_USER = 255

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterable
 from hmac import compare_digest
 
-from app.token import hash_secret
+from app.sessions.token import hash_secret
 from stores.contract import Record
 
 GRACE = 30.0

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from app.errors import SessionUnavailable
+from app.sessions.errors import SessionUnavailable
 from stores.contract import Change, ConfigurationError, Outcome, Record, Store, StoreUnavailable
 
 log = logging.getLogger(__name__)

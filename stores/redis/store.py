@@ -32,7 +32,7 @@ from stores.contract import (
     StoreUnavailable,
     Update,
 )
-from stores.redis_client import (
+from stores.redis.client import (
     MAX_CONNECTIONS,
     RedisUrl,
     check_client,
@@ -40,14 +40,14 @@ from stores.redis_client import (
     name_of,
     reason_of,
 )
-from stores.redis_hashes import arguments_of, fields_of, record_of
-from stores.redis_scripts import CREATE, SOURCES, UPDATE
+from stores.redis.hashes import arguments_of, fields_of, record_of
+from stores.redis.scripts import CREATE, SOURCES, UPDATE
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
 
-    from stores.redis_cluster import Cluster
-    from stores.redis_exchange import Command, OneServer
+    from stores.redis.cluster import Cluster
+    from stores.redis.exchange import Command, OneServer
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +116,8 @@ class RedisStore(Store):
             assert self._url is not None
             self._client = self._url.client(self.timeout)
         if self._servers is None:
-            from stores.redis_cluster import Cluster
-            from stores.redis_exchange import OneServer
+            from stores.redis.cluster import Cluster
+            from stores.redis.exchange import OneServer
 
             is_cluster = isinstance(self._client, RedisCluster)
             self._servers = Cluster(self._client) if is_cluster else OneServer(self._client)
@@ -182,7 +182,7 @@ class RedisStore(Store):
 
     async def _read(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands that change nothing, hence again where a connection had died."""
-        from stores.redis_exchange import ConnectionBroken
+        from stores.redis.exchange import ConnectionBroken
 
         async with self._operation() as servers:
             answers = await servers.send(commands)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
-from app import values
+from app.sessions import values
 from stores.contract import JSON
 
 

@@ -20,7 +20,7 @@ class ConnectionBroken(exceptions.ConnectionError):
 
 
 class OneServer:
-    """A client's server. Has the methods of `stores.redis_cluster.Cluster`."""
+    """A client's server. Has the methods of `stores.redis.cluster.Cluster`."""
 
     def __init__(self, client: Any) -> None:
         self._pool = client.connection_pool

@@ -33,7 +33,7 @@ class Attempt:
     async def make(self, engine: AsyncEngine, work: Callable[[Attempt], Answer]) -> Answer:
         from sqlalchemy.exc import DBAPIError
 
-        from stores.sql_errors import is_misplaced
+        from stores.sql.errors import is_misplaced
 
         try:
             connection = await engine.connect()

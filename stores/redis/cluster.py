@@ -19,7 +19,7 @@ from redis.exceptions import (
     SlotNotCoveredError,
 )
 
-from stores.redis_exchange import Command, exchange
+from stores.redis.exchange import Command, exchange
 
 REFRESH_INTERVAL = 1.0
 """Seconds between two looks at who serves what in a cluster that does not answer."""
@@ -33,7 +33,7 @@ _SIGNS_OF_CHANGE = (
 
 
 class Cluster:
-    """A client's nodes. Has the methods of `stores.redis_exchange.OneServer`."""
+    """A client's nodes. Has the methods of `stores.redis.exchange.OneServer`."""
 
     def __init__(self, client: RedisCluster) -> None:
         self._client = client

@@ -1,6 +1,6 @@
 """Sessions in PostgreSQL, MySQL, MariaDB or SQLite, through SQLAlchemy Core.
 
-One row a session, see `stores.sql_table`. Changes are applied in one transaction a batch: the rows
+One row a session, see `stores.sql.table`. Changes are applied in one transaction a batch: the rows
 are locked, changed here, and written back, so that the condition and the change are one step.
 """
 
@@ -23,13 +23,13 @@ from stores.contract import (
     StoreUnavailable,
     Update,
 )
-from stores.sql_attempt import Attempt
-from stores.sql_url import DATABASES, SQLUrl, check_engine, name_of
+from stores.sql.attempt import Attempt
+from stores.sql.url import DATABASES, SQLUrl, check_engine, name_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from stores.sql_table import Statements
+    from stores.sql.table import Statements
 
 Answer = TypeVar("Answer")
 
@@ -68,7 +68,7 @@ class SQLStore(Store):
         else:
             engine = check_engine(source)
             self._name, dialect = name_of(engine), engine.dialect.name
-        from stores.sql_table import STATEMENTS, make_table
+        from stores.sql.table import STATEMENTS, make_table
 
         self._database = DATABASES[dialect]
         self._statements: Statements = STATEMENTS[dialect](make_table(table))
@@ -128,8 +128,8 @@ class SQLStore(Store):
     def _make(self, attempt: Attempt) -> None:
         from sqlalchemy.exc import DBAPIError
 
-        from stores.sql_errors import is_transient
-        from stores.sql_shape import make
+        from stores.sql.errors import is_transient
+        from stores.sql.shape import make
 
         if self._url is not None and self._url.file is not None:
             # Readers and a writer do not wait for each other; the file remembers it.
@@ -205,7 +205,7 @@ class SQLStore(Store):
         """Do *work*, again if it was surely undone and there is reason to hope."""
         from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-        from stores.sql_errors import is_misplaced, is_transient, reason_of
+        from stores.sql.errors import is_misplaced, is_transient, reason_of
 
         renewed = False
         while True:

@@ -11,20 +11,20 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from hmac import compare_digest
 
-from app import token, values
-from app.cookie import Cookie
-from app.errors import (
+from app.sessions import token, values
+from app.sessions.cookie import Cookie
+from app.sessions.errors import (
     ConfigurationError,
     SessionConflict,
     SessionReadOnly,
     SessionTooLarge,
     SessionUnavailable,
 )
-from app.gateway import Gateway
-from app.recognition import CURRENT, REPLACED, UNKNOWN, Standing, choose, recognise
-from app.rotation import rotate, take_back, undone
-from app.session import OPEN, READ_ONLY, SUPERSEDED, Session
-from app.sweeper import Sweeper
+from app.sessions.gateway import Gateway
+from app.sessions.recognition import CURRENT, REPLACED, UNKNOWN, Standing, choose, recognise
+from app.sessions.rotation import rotate, take_back, undone
+from app.sessions.session import OPEN, READ_ONLY, SUPERSEDED, Session
+from app.sessions.sweeper import Sweeper
 from stores.contract import JSON, Create, Delete, Outcome, Record, Store, Update
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app import token
+from app.sessions import token
 from stores.contract import ConfigurationError
 
 MAX_CANDIDATES = 4

@@ -20,7 +20,7 @@ from stores.contract import (
     StoreUnavailable,
     Update,
 )
-from stores.mongo_client import (
+from stores.mongo.client import (
     Client,
     check_client,
     check_driver,
@@ -29,7 +29,7 @@ from stores.mongo_client import (
     missing,
     name_of,
 )
-from stores.mongo_documents import FIELDS, operations, record
+from stores.mongo.documents import FIELDS, operations, record
 
 DUPLICATE_KEY = 11000
 DEFAULT_DATABASE = "sessions"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from app import token
-from app.errors import SessionUnavailable
-from app.gateway import Gateway
+from app.sessions import token
+from app.sessions.errors import SessionUnavailable
+from app.sessions.gateway import Gateway
 from stores.contract import Record, Rotation, Update
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,3 @@
+"""Sessions in MongoDB."""
+
+from stores.mongo.store import MongoStore as MongoStore

@@ -1,0 +1,3 @@
+"""Sessions in Redis or Valkey."""
+
+from stores.redis.store import RedisStore as RedisStore

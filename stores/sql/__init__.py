@@ -1,0 +1,3 @@
+"""Sessions in PostgreSQL, MySQL, MariaDB or SQLite."""
+
+from stores.sql.store import SQLStore as SQLStore
