@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stores import ConfigurationError, open_store
-from tests.database_servers import Mongod, Postgres, Valkey
-from tests.servers import Server, missing
+from tests.helpers.database_servers import Mongod, Postgres, Valkey
+from tests.helpers.servers import Server, missing
 
 SERVERS: dict[str, tuple[type[Server], tuple[str, ...]]] = {
     "mongodb": (Mongod, ("mongod",)),

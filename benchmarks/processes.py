@@ -20,7 +20,7 @@ from benchmarks.databases import Database, databases
 from benchmarks.load import Result, check_wrk, put_load
 from benchmarks.service import ROOT, Service
 from benchmarks.table import as_text
-from tests.servers import free_port
+from tests.helpers.servers import free_port
 
 STARTS = {
     "bare Tornado": ("-m", "benchmarks.bare", "{port}"),

@@ -5,6 +5,6 @@ pytest.register_assert_rewrite(
     "tests.store_contract",
     "tests.store_contract_updates",
     "tests.store_contract_values",
-    "tests.bad_days",
-    "tests.steady_load",
+    "tests.helpers.bad_days",
+    "tests.helpers.steady_load",
 )

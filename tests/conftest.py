@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from app import Config, Group, SessionManager, make_app
-from tests.clock import FakeClock
-from tests.site import Site
+from tests.helpers.clock import FakeClock
+from tests.helpers.site import Site
 
-pytest_plugins = ["tests.every_store", "tests.fixtures_servers"]
+pytest_plugins = ["tests.helpers.every_store", "tests.helpers.fixtures_servers"]
 
 
 @pytest.fixture

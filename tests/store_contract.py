@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from stores.contract import Create, Delete, Outcome, Store, Update
-from tests.records import make_record, make_rotation, same_record
+from tests.helpers.records import make_record, make_rotation, same_record
 from tests.store_contract_updates import UpdatesContract
 from tests.store_contract_values import ValuesContract
 

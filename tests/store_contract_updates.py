@@ -8,7 +8,7 @@ import os
 import pytest
 
 from stores.contract import Create, Delete, Outcome, Store, Update
-from tests.records import make_record, make_rotation, same_record
+from tests.helpers.records import make_record, make_rotation, same_record
 
 DONE, EXISTS, MISSING, CONFLICT = Outcome.DONE, Outcome.EXISTS, Outcome.MISSING, Outcome.CONFLICT
 

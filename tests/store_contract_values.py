@@ -8,7 +8,7 @@ import pytest
 
 from app.sessions import values
 from stores.contract import Create, Outcome, Store, Update
-from tests.records import make_record, make_rotation, same_record
+from tests.helpers.records import make_record, make_rotation, same_record
 
 DONE = Outcome.DONE
 

@@ -1,0 +1,238 @@
+"""Mistakes in the tree are found when the application is built, and each error names the group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tornado.web import RequestHandler, StaticFileHandler
+
+from app import Config, ConfigurationError, Cookie, Group, Route, SessionManager, make_app
+from app import SessionMixin as Mixin
+from stores import MemoryStore
+from tests.helpers.pages import Page, Plain
+
+
+class WithParameter(RequestHandler):
+    def get(self, id: int) -> None:
+        self.write(str(id))
+
+
+class WithSecondVerb(WithParameter):
+    def delete(self) -> None:
+        pass
+
+
+class WithWord(RequestHandler):
+    def initialize(self, word: str) -> None:
+        self.word = word
+
+    def get(self) -> None:
+        self.write(self.word)
+
+
+def manager(**cookie: Any) -> SessionManager:
+    return SessionManager(MemoryStore(), cookie=Cookie(**cookie))
+
+
+def build(*children: Any, default: Any = None, **flags: Any) -> None:
+    """Build an application of /top/inner with *children* and *flags*; *default* is its manager."""
+    make_app(Config(Group("/top", Group("inner", *children, **flags)), default))
+
+
+def any_verb(*names: str) -> type[RequestHandler]:
+    """Return a handler that takes these parameters."""
+
+    class Any_(RequestHandler):  # noqa: N801
+        def get(self, **arguments: object) -> None:
+            pass
+
+    return Any_
+
+
+MISTAKES: list[tuple[str, Callable[[], None], str]] = [
+    (
+        "duplicate path",
+        lambda: build(Route("a", Plain), Route("/a", Plain)),
+        "/top/inner/a is there twice",
+    ),
+    (
+        "duplicate path by other parameter names",
+        lambda: build(Route("<a>", any_verb("a")), Route("<b>", any_verb("b"))),
+        "is there twice",
+    ),
+    (
+        "duplicate path across groups",
+        lambda: build(Route("b/a", Plain), Group("b", Route("a", Plain))),
+        "/top/inner/b/a is there twice",
+    ),
+    (
+        "literal behind a parameter",
+        lambda: build(Route("<a>", any_verb("a")), Route("me", Plain)),
+        "/top/inner/me is never reached: /top/inner/<a> comes first",
+    ),
+    (
+        "literal behind a path",
+        lambda: build(Route("<path:a>", any_verb("a")), Route("x/me", Plain)),
+        "is never reached: /top/inner/<path:a> comes first",
+    ),
+    (
+        "parameter behind a path",
+        lambda: build(Route("<path:a>", any_verb("a")), Route("<b>", any_verb("b"))),
+        "is never reached: /top/inner/<path:a> comes first",
+    ),
+    (
+        "converted parameter behind one that takes all",
+        lambda: build(Route("<a>", any_verb("a")), Route("<int:b>", any_verb("b"))),
+        "is never reached: /top/inner/<a> comes first",
+    ),
+    ("unknown converter", lambda: build(Route("<float:a>", Plain)), "unknown converter 'float'"),
+    ("bad parameter name", lambda: build(Route("<1a>", Plain)), "'1a' is not a parameter name"),
+    ("no parameter name", lambda: build(Route("<>", Plain)), "is not a parameter name"),
+    (
+        "parameter twice",
+        lambda: build(Route("<a>/<a>", any_verb("a"))),
+        "'a' is not a parameter name, or stands there twice",
+    ),
+    ("bracket left open", lambda: build(Route("<a", Plain)), "cannot stand in a path"),
+    ("query in a path", lambda: build(Route("a?b=c", Plain)), "cannot stand in a path"),
+    (
+        "mixin behind RequestHandler",
+        lambda: build(Route("a", type("Wrong", (RequestHandler, Mixin), {}))),
+        "Wrong has SessionMixin behind RequestHandler",
+    ),
+    (
+        "mixin behind a derived handler",
+        lambda: build(Route("a", type("Wrong", (Plain, Mixin), {}))),
+        "write class Wrong(SessionMixin",
+    ),
+    (
+        "two managers with one cookie",
+        lambda: build(
+            Group("one", Route("a", Plain), sessions=manager()),
+            Group("two", Route("b", Plain), sessions=manager()),
+        ),
+        "has the cookie 'session' with path '/', as that of group /top/inner/one",
+    ),
+    ("bad sessions flag", lambda: build(sessions="yes"), "sessions is 'yes'"),
+    (
+        "a store in the manager's place",
+        lambda: build(Route("a", Page), sessions=True, default=MemoryStore()),
+        "give it sessions=SessionManager(",
+    ),
+    (
+        "a store in the place of a flag",
+        lambda: build(Route("a", Page), sessions=MemoryStore()),
+        "it is True, False, None or a SessionManager",
+    ),
+    ("bad read_only flag", lambda: build(read_only="yes"), "read_only is 'yes'"),
+    ("bad required flag", lambda: build(required="no"), "required is 'no'"),
+    ("required without sessions", lambda: build(required=True), "sessions are off"),
+    ("read_only without sessions", lambda: build(read_only=True), "sessions are off"),
+    (
+        "required where sessions were turned off",
+        lambda: build(
+            Group("off", Route("a", Plain), sessions=False, required=True), sessions=manager()
+        ),
+        "required=True, but sessions are off",
+    ),
+    (
+        "arguments that initialize does not take",
+        lambda: build(Route("a", Plain, kwargs={"word": "hi"})),
+        "does not fit Plain.initialize()",
+    ),
+    (
+        "arguments that initialize misses",
+        lambda: build(Route("a", WithWord)),
+        "does not fit WithWord.initialize()",
+    ),
+    (
+        "static files without a directory",
+        lambda: build(Route("<path:path>", StaticFileHandler)),
+        "does not fit StaticFileHandler.initialize()",
+    ),
+    (
+        "parameter that the verb does not take",
+        lambda: build(Route("<name>", Plain)),
+        "does not fit Plain.get()",
+    ),
+    (
+        "parameter of another name",
+        lambda: build(Route("<number>", WithParameter)),
+        "does not fit WithParameter.get()",
+    ),
+    (
+        "verb that misses its parameter",
+        lambda: build(Route("a", WithParameter)),
+        "does not fit WithParameter.get()",
+    ),
+    (
+        "second verb that does not take it",
+        lambda: build(Route("<int:id>", WithSecondVerb)),
+        "does not fit WithSecondVerb.delete()",
+    ),
+    (
+        "duplicate name",
+        lambda: build(Route("a", Plain, name="same"), Route("b", Plain, name="same")),
+        "/top/inner/b has the name 'same', as /top/inner/a has",
+    ),
+    ("handler that is none", lambda: build(Route("a", dict)), "for a handler"),  # type: ignore[arg-type]
+    ("child that is none", lambda: build(("a", Plain)), "is neither a Route nor a Group"),
+]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "text"), [m[1:] for m in MISTAKES], ids=[m[0] for m in MISTAKES]
+)
+def test_a_mistake_is_an_error_that_names_the_group(mistake: Callable[[], None], text: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        mistake()
+    assert text in str(raised.value)
+    assert "group /top/inner" in str(raised.value)
+
+
+def test_sessions_without_a_manager_is_an_error_that_names_the_group() -> None:
+    routes = Group("/top", Group("inner", Route("a", Page), sessions=True))
+    with pytest.raises(ConfigurationError) as raised:
+        make_app(Config(routes))
+    assert "group /top/inner: sessions=True, but the Config has no manager" in str(raised.value)
+
+
+def test_a_host_cookie_with_a_domain_is_an_error_that_names_the_cookie() -> None:
+    with pytest.raises(ConfigurationError, match="'__Host-id': a __Host- name allows no Domain"):
+        manager(name="__Host-id", domain="example.org")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"name": "one"}, {"name": "two"}),
+        ({"name": "one", "path": "/a"}, {"name": "one", "path": "/b"}),
+    ],
+)
+def test_two_managers_with_cookies_that_differ_are_fine(
+    first: dict[str, str], second: dict[str, str]
+) -> None:
+    build(
+        Group("one", Route("a", Plain), sessions=manager(**first)),
+        Group("two", Route("b", Plain), sessions=manager(**second)),
+    )
+
+
+def test_one_manager_in_two_groups_is_fine() -> None:
+    shared = manager()
+    build(
+        Group("one", Route("a", Plain), sessions=shared),
+        Group("two", Route("b", Plain), sessions=shared),
+    )
+
+
+def test_routes_in_the_right_order_are_fine() -> None:
+    build(
+        Route("me", Plain),
+        Route("<int:a>", any_verb("a")),
+        Route("<uuid:a>", any_verb("a")),
+        Route("<a>", any_verb("a")),
+        Route("<path:a>", any_verb("a")),
+    )

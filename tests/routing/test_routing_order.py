@@ -1,0 +1,55 @@
+"""Which of several routes that match a path is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app import Group, Route
+from tests.helpers.pages import Plain
+from tests.helpers.site import Site
+from tests.routing.test_routing import Echo
+
+Serve = Callable[..., Site]
+
+
+@pytest.mark.gen_test
+async def test_the_first_route_that_matches_wins(serve: Serve) -> None:
+    site = serve(
+        Group("/", Route("me", Plain), Route("<int:id>", Echo), Route("<name>", Echo)),
+    )
+    assert (await site.fetch("/me")).body == b"plain"
+    assert (await site.fetch("/12")).body == b"id=12"
+    assert (await site.fetch("/12a")).body == b"name='12a'"
+
+
+@pytest.mark.gen_test
+async def test_a_route_with_parameters_comes_before_a_fixed_path_that_stands_behind_it(
+    serve: Serve,
+) -> None:
+    site = serve(Group("/", Route("<int:id>", Echo), Route("5", Plain), Route("five", Plain)))
+    assert (await site.fetch("/5")).body == b"id=5"
+    assert (await site.fetch("/five")).body == b"plain"
+
+
+@pytest.mark.gen_test
+async def test_handlers_added_for_a_host_come_before_the_routes(serve: Serve) -> None:
+    site = serve(Group("/", Route("me", Plain), Route("other", Plain)))
+    site.application.add_handlers("elsewhere.test", [("/me", Echo)])
+    elsewhere = {"Host": "elsewhere.test"}
+    assert (await site.fetch("/me")).body == b"plain"
+    assert (await site.fetch("/me", headers=elsewhere)).body == b"none"
+    assert (await site.fetch("/other", headers=elsewhere)).body == b"plain"
+
+
+@pytest.mark.gen_test
+async def test_tornados_static_files_come_before_the_routes(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "robots.txt").write_text("from the folder")
+    site = serve(
+        Group("/", Route("robots.txt", Plain), Route("me", Plain)),
+        static_path=str(tmp_path),
+    )
+    assert (await site.fetch("/robots.txt")).body == b"from the folder"
+    assert (await site.fetch("/me")).body == b"plain"

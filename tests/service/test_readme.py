@@ -1,0 +1,141 @@
+"""What the README says, done: its transcript, its examples, its options, its links."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.helpers.process import ROOT, Service, Start, run, starting
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's code blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    yield from starting(tmp_path)
+
+
+def transcript() -> list[tuple[str, str]]:
+    """Return the commands of the README's transcript, each with what it answers."""
+    (text,) = blocks("console")
+    return re.findall(r"\$ (.+)\n((?:[^$].*\n)*)", text)
+
+
+def test_the_transcript_is_true(start: Start, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not on PATH")
+    service = start("--port=0")
+    assert len(transcript()) == 5
+    for command, answer in transcript():
+        words = command.replace("localhost:8888", f"localhost:{service.port}").split()
+        result = subprocess.run(
+            [*words, "--silent"], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert f"{result.stdout}\n" == answer, command
+
+
+class Visitor:
+    """Keeps the session cookie, as a browser does."""
+
+    def __init__(self, service: Service) -> None:
+        self.service, self.cookie = service, ""
+
+    def ask(self, method: str, path: str, **form: str) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=10)
+        headers = {"Cookie": self.cookie, "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request(method, path, urlencode(form), headers)
+        response = connection.getresponse()
+        body = response.read().decode()
+        if cookie := response.getheader("Set-Cookie"):
+            self.cookie = cookie.partition(";")[0]
+        connection.close()
+        return body if response.status == 200 else str(response.status)
+
+
+def test_the_counter_works_when_pasted(start: Start, tmp_path: Path) -> None:
+    counter = blocks("python")[0]
+    assert "listen(8000)" in counter
+    script = tmp_path / "counter.py"
+    # Only the port differs, and it is told, for 8000 may be taken.
+    served = ".add_sockets(sockets); print('serving on http://localhost:%d' % port, flush=True)"
+    head = "from tornado.netutil import bind_sockets\nfrom tornado.httpserver import HTTPServer\n"
+    head += "sockets = bind_sockets(0, '127.0.0.1')\nport = sockets[0].getsockname()[1]\n"
+    script.write_text(
+        head + re.sub(r"(make_app\(.*\))\.listen\(8000\)", rf"HTTPServer(\1){served}", counter)
+    )
+    visitor = Visitor(start(script=script))
+    assert visitor.ask("GET", "/") == "visit 1 of somebody"
+    assert visitor.ask("GET", "/") == "visit 2 of somebody"
+    assert visitor.ask("POST", "/login", user="ada") == "302"
+    assert visitor.ask("GET", "/") == "visit 3 of ada"
+    assert visitor.ask("POST", "/logout") == "302"
+    assert visitor.ask("GET", "/") == "visit 1 of somebody"
+
+
+def test_the_groups_are_declared_as_shown() -> None:
+    from tornado.web import RequestHandler
+
+    import app
+    from stores import MemoryStore
+
+    class Page(app.SessionMixin, RequestHandler):
+        def get(self, **arguments: object) -> None: ...
+
+    def manager(_: object) -> app.SessionManager:
+        return app.SessionManager(MemoryStore(), cookie=app.Cookie("admin"))
+
+    pages = dict.fromkeys(("About", "Cart", "Orders", "Feed", "Admin"), Page)
+    names = {"Group": app.Group, "Route": app.Route, "SessionManager": manager, **pages}
+    routes = eval(blocks("python")[1], names)
+    application = app.make_app(app.Config(routes, app.SessionManager(MemoryStore())))
+    flags = {
+        e.path: (e.policy.manager is not None, e.policy.required, e.policy.read_only)
+        for e in application.endpoints
+    }
+    assert flags == {
+        "/about": (False, False, False),
+        "/shop/cart/<int:item>": (True, False, False),
+        "/account/orders": (True, True, False),
+        "/feed/<path:rest>": (True, False, True),
+        "/admin": (True, False, False),
+    }
+
+
+def test_the_store_is_swapped_as_shown(start: Start, tmp_path: Path) -> None:
+    shown = blocks("python")[2]
+    original = (ROOT / "configure.py").read_text()
+    configured, _, _ = original.partition("def configure(")
+    for name in ("main.py", "app", "handlers", "stores"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    # The program's own folder comes first on its path: a copy stands for an edited checkout.
+    (tmp_path / "configure.py").write_text(configured + shown)
+    (tmp_path / "main.py").unlink()
+    shutil.copy(ROOT / "main.py", tmp_path / "main.py")
+    service = start("--port=0", script=tmp_path / "main.py", PYTHONPATH=str(tmp_path))
+    service.wait_for("sessions in mongodb://localhost/myapp")
+    assert 'cookie=Cookie(name="__Host-session")' in shown
+
+
+def test_every_option_is_there_with_its_default() -> None:
+    shown = run("--help").stdout
+    for options in re.findall(r"^\| (`--.*?) \|", README, re.MULTILINE):
+        for option in re.findall(r"`--(\w+)`", options):
+            assert f"--{option}" in shown
+
+
+def test_what_it_links_to_is_there() -> None:
+    for page in (ROOT / "README.md", ROOT / "stores/README.md", ROOT / "benchmarks/README.md"):
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert link.startswith("https://") or (page.parent / link).exists(), (page.name, link)

@@ -1,0 +1,92 @@
+"""`await session.commit()` in the middle of a request: what was acknowledged stays, and is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app import Group, Route, SessionManager
+from stores import Store
+from tests.helpers.site import Browser, Site
+from tests.helpers.steps import Held, Steps, cookies_set, do, steps, twin
+from tests.helpers.stores_for_tests import FaultyStore
+
+ROUTES = Group("/", Route("steps", Steps), sessions=True)
+
+
+@pytest.fixture
+def store(any_store: Store) -> FaultyStore:
+    return FaultyStore(any_store)
+
+
+@pytest.fixture
+def browser(serve: Callable[..., Site], store: FaultyStore) -> Browser:
+    return serve(ROUTES, SessionManager(store)).browser()
+
+
+BEGINNINGS = [("regenerate", "set a 2"), ("sign-in ada", "set a 2"), ("destroy", "set a 2")]
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("words", BEGINNINGS)
+@pytest.mark.parametrize("status", [403, 500])
+async def test_the_cookie_of_an_acknowledged_commit_is_sent_with_any_answer(
+    browser: Browser, words: tuple[str, ...], status: int
+) -> None:
+    await do(browser, "set a 1")
+    response = await browser.get(steps(*words, "commit", "set a 3", f"status {status}"))
+    assert response.code == status
+    assert len(cookies_set(response)) == 1
+    assert response.headers["Cache-Control"] == "no-store"
+    assert (await do(browser))["was"]["data"] == {"a": 3 if status == 403 else 2}
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("words", BEGINNINGS)
+async def test_it_is_sent_though_what_came_afterwards_could_not_be_saved(
+    browser: Browser, store: FaultyStore, words: tuple[str, ...]
+) -> None:
+    await do(browser, "set a 1")
+    held = await Held.at(browser, "set a 3", before=(*words, "commit"))
+    store.break_down("write")
+    response = await held.finish()
+    assert response.code == 503
+    assert len(cookies_set(response)) == 1
+    store.mend()
+    assert (await do(browser))["was"]["data"] == {"a": 2}
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_session_that_another_request_ended_after_the_commit_gets_no_cookie(
+    browser: Browser,
+) -> None:
+    await do(browser, "set a 1")
+    held = await Held.at(twin(browser), "set a 3", before=("set a 2", "commit"))
+    await do(browser, "destroy")
+    assert held.waits
+    response = await held.finish()
+    assert (response.code, cookies_set(response)) == (200, [])
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_new_token_of_the_commit_is_useless_when_another_request_ended_the_session(
+    browser: Browser,
+) -> None:
+    await do(browser, "set a 1")
+    ending = await Held.at(twin(browser), "destroy")  # loaded under the former token
+    held = await Held.at(twin(browser), "set a 3", before=("regenerate", "commit"))
+    await ending.finish()
+    assert held.waits
+    response = await held.finish()
+    assert (response.code, cookies_set(response)) == (200, [])
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_removal_that_was_acknowledged_is_told_with_a_server_error(
+    browser: Browser,
+) -> None:
+    await do(browser, "set a 1")
+    (cookie,) = cookies_set(await browser.get(steps("destroy", "commit", "set b 1", "status 500")))
+    assert "Max-Age=0" in cookie
+    assert browser.cookies == {}

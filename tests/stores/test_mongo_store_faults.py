@@ -1,0 +1,138 @@
+"""Bad days of a MongoDB server: stopped, killed, late; and how many connections there are."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from pymongo import AsyncMongoClient
+
+from stores import MongoStore, StoreUnavailable
+from stores.contract import Create, Outcome, Update
+from tests.helpers import recovery
+from tests.helpers.database_servers import Mongod
+from tests.helpers.records import make_record
+from tests.helpers.servers import missing
+from tests.helpers.sockets import connections_to
+
+Answer = TypeVar("Answer")
+
+DONE = Outcome.DONE
+eventually = functools.partial(recovery.eventually, seconds=10)
+TIMEOUT = 0.5
+SLACK = 0.5
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Mongod]:
+    """A server of the test's own, to do harm to."""
+    if reason := missing("mongod"):
+        pytest.skip(reason)
+    server = Mongod(tmp_path)
+    yield server
+    server.kill()
+
+
+@asynccontextmanager
+async def opened(kind: str, url: str) -> AsyncIterator[MongoStore]:
+    """A store, open, through motor or through PyMongo's own client."""
+    source: Any = AsyncMongoClient(url) if kind == "pymongo" else url
+    store = MongoStore(source, timeout=TIMEOUT)
+    try:
+        await store.open()
+        yield store
+    finally:
+        await store.close()
+        if source is not url:
+            await source.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("kind", ["motor", "pymongo"])
+async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_it_goes_on(
+    server: Mongod, kind: str
+) -> None:
+    record = make_record(data={"n": 0})
+    async with opened(kind, server.url) as store:
+        await store.write([Create(record)])
+        server.pause()
+        operations: list[Callable[[], Awaitable[Any]]] = [
+            lambda: store.load([record.id]),
+            lambda: store.load([record.id, bytes(16)]),
+            lambda: store.write([Update(record.id, {"n": 1})]),
+            store.ping,
+            store.open,
+        ]
+        for operation in operations:
+            begun = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="MongoDB does not answer"):
+                await operation()
+            assert time.monotonic() - begun < TIMEOUT + SLACK
+        server.resume()
+        found = await eventually(lambda: store.load([record.id]))
+        assert found[record.id].data in ({"n": 0}, {"n": 1})  # it may arrive late
+        assert await eventually(lambda: store.write([Update(record.id, {"n": 2})])) == [DONE]
+        assert (await store.load([record.id]))[record.id].data == {"n": 2}
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("kind", ["motor", "pymongo"])
+async def test_a_killed_server_loses_nothing_acknowledged_and_is_found_again(
+    server: Mongod, kind: str
+) -> None:
+    records = [make_record(data={"n": 0}) for _ in range(50)]
+    async with opened(kind, server.url) as store:
+        await store.write([Create(record) for record in records])
+        await store.write([Update(record.id, {"n": 1}) for record in records])
+        server.kill()
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                await store.load([records[0].id])
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                await store.write([Update(records[0].id, {"n": 2})])
+        server.start()
+        found = await eventually(lambda: store.load([record.id for record in records]))
+        assert [found[record.id].data for record in records] == [{"n": 1}] * 50
+        assert await store.write([Update(records[0].id, {"n": 3})]) == [DONE]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_server_that_starts_after_the_store_is_found(server: Mongod) -> None:
+    server.kill()
+    store = MongoStore(server.url, timeout=TIMEOUT)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            await store.open()
+    server.start()
+    await eventually(store.open)
+    assert await store.load([bytes(16)]) == {}
+    await store.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_the_number_of_connections_is_bounded_also_while_nobody_answers(
+    server: Mongod,
+) -> None:
+    records = [make_record() for _ in range(200)]
+    async with opened("motor", server.url) as store:
+        await asyncio.gather(*(store.write([Create(record)]) for record in records[:20]))
+        for pause in (False, True):
+            if pause:
+                server.pause()
+            loads = [store.load([record.id]) for record in records]
+            await asyncio.gather(*loads, return_exceptions=True)
+            # One a thread of motor's, of which there are five a core, and three for the monitor.
+            assert connections_to(server.port) <= 5 * (os.cpu_count() or 1) + 3
+        server.resume()
+        await eventually(lambda: store.load([records[0].id]))
+    deadline = time.monotonic() + 10
+    while connections_to(server.port):  # the driver's threads are not waited for
+        assert time.monotonic() < deadline, "connections were left open"
+        await asyncio.sleep(0.02)
