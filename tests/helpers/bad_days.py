@@ -2,7 +2,8 @@
 
 The service runs with a steady load while its server is stopped, killed, cut off or late. Each
 answer is checked by who got it, see `tests.helpers.steady_load`: 200, or 503 with Retry-After
-within the deadline; no cookie changed; nobody signed out; every write that was answered 200 is there.
+within the deadline; no cookie changed; nobody signed out; every write that was answered 200 is
+there.
 """
 
 from __future__ import annotations
