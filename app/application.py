@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import tornado.web
 from tornado.httputil import HTTPServerRequest
-from tornado.websocket import WebSocketHandler
 
+from app.activity import Activity
 from app.routing import Endpoint, Group, compile_routes, fixed_paths
 from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
@@ -35,9 +34,7 @@ class Config:
 
 
 class Application(tornado.web.Application):
-    """A Tornado application that knows its session managers, its requests in flight and its open
-    WebSockets.
-    """
+    """A Tornado application that knows its session managers and what it is doing."""
 
     def __init__(self, endpoints: list[Endpoint], settings: Mapping[str, Any]) -> None:
         rules = [e.rule() for e in endpoints]
@@ -48,10 +45,7 @@ class Application(tornado.web.Application):
         self.managers = list(
             dict.fromkeys(e.policy.manager for e in endpoints if e.policy.manager is not None)
         )
-        # Weak, because a client that goes away in the middle of its request leaves without a word.
-        self._in_flight: weakref.WeakSet[HTTPServerRequest] = weakref.WeakSet()
-        # WebSockets that are open; app.binding sees to it that they leave when they end.
-        self.open_sockets: weakref.WeakSet[WebSocketHandler] = weakref.WeakSet()
+        self.activity = Activity()
 
     async def open(self) -> list[SessionUnavailable]:
         """Open the stores; return what kept any from it. They are opened when used in any case."""
@@ -67,11 +61,6 @@ class Application(tornado.web.Application):
         """Close the stores."""
         for manager in self.managers:
             await manager.close()
-
-    @property
-    def in_flight(self) -> int:
-        """Requests that have begun and are not answered yet."""
-        return len(self._in_flight)
 
     def add_handlers(self, host_pattern: str, host_handlers: Any) -> None:
         super().add_handlers(host_pattern, host_handlers)
@@ -91,16 +80,9 @@ class Application(tornado.web.Application):
         path_args: list[bytes] | None = None,
         path_kwargs: dict[str, bytes] | None = None,
     ) -> Any:  # Tornado's class for it is private
-        self._in_flight.add(request)
-        return super().get_handler_delegate(
-            request, target_class, target_kwargs, path_args, path_kwargs
-        )
-
-    def log_request(self, handler: tornado.web.RequestHandler) -> None:
-        self._in_flight.discard(handler.request)
-        if isinstance(handler, WebSocketHandler) and handler.get_status() == 101:
-            self.open_sockets.add(handler)
-        super().log_request(handler)
+        self.activity.begin(request)
+        counted = self.activity.counted(target_class)
+        return super().get_handler_delegate(request, counted, target_kwargs, path_args, path_kwargs)
 
 
 def make_app(config: Config) -> Application:
