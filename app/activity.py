@@ -12,7 +12,7 @@ from tornado.websocket import WebSocketHandler
 
 
 class Activity:
-    """Counts requests from `begin` to `end`, and WebSockets from their handshake to their close.
+    """Counts requests from `begin` to their answer, and WebSockets while they are open.
 
     The references are weak, for a client that leaves in the middle of its request ends nothing.
     """
@@ -32,34 +32,29 @@ class Activity:
         """The WebSockets that are open."""
         return list(self._sockets)
 
-    def begin(self, request: HTTPServerRequest) -> None:
-        """Note that *request* has arrived."""
+    def begin(
+        self, request: HTTPServerRequest, handler: type[RequestHandler]
+    ) -> type[RequestHandler]:
+        """Note that *request* has arrived; return a subclass of *handler* that tells its end.
+
+        It does so whatever hooks *handler* overrides.
+        """
         self._requests.add(request)
-
-    def end(self, handler: RequestHandler) -> None:
-        """Note that *handler* has answered; of a WebSocket, that its handshake is done."""
-        self._requests.discard(handler.request)
-        if isinstance(handler, WebSocketHandler) and handler.get_status() == 101:
-            self._sockets.add(handler)
-
-    def close(self, handler: WebSocketHandler) -> None:
-        """Note that the WebSocket of *handler* is closed."""
-        self._sockets.discard(handler)
-
-    def counted(self, handler: type[RequestHandler]) -> type[RequestHandler]:
-        """Return a subclass of *handler* that tells its end, also where it overrides the hooks."""
         counted = self._counted.get(handler)
         if counted is None:
             counted = self._counted[handler] = self._make_counted(handler)
         return counted
 
     def _make_counted(self, handler: type[RequestHandler]) -> type[RequestHandler]:
-        activity = self
+        requests, sockets = self._requests, self._sockets
         has_own = handler.on_finish is not RequestHandler.on_finish  # Tornado's does nothing
+        is_socket = issubclass(handler, WebSocketHandler)
 
         @functools.wraps(handler.on_finish)
         def on_finish(self: RequestHandler) -> None:
-            activity.end(self)
+            requests.discard(self.request)
+            if is_socket and self.get_status() == 101:  # the handshake is done
+                sockets.add(cast(WebSocketHandler, self))
             if has_own:
                 handler.on_finish(self)
 
@@ -69,12 +64,12 @@ class Activity:
             "__doc__": handler.__doc__,
             "on_finish": on_finish,
         }
-        if issubclass(handler, WebSocketHandler):
+        if is_socket:
 
-            @functools.wraps(handler.on_connection_close)
+            @functools.wraps(cast(Any, handler).on_connection_close)
             def on_connection_close(self: WebSocketHandler) -> None:
-                activity.close(self)
-                handler.on_connection_close(self)
+                sockets.discard(self)
+                cast(Any, handler).on_connection_close(self)
 
             members["on_connection_close"] = on_connection_close
         return cast("type[RequestHandler]", type(handler.__name__, (handler,), members))

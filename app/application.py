@@ -80,8 +80,7 @@ class Application(tornado.web.Application):
         path_args: list[bytes] | None = None,
         path_kwargs: dict[str, bytes] | None = None,
     ) -> Any:  # Tornado's class for it is private
-        self.activity.begin(request)
-        counted = self.activity.counted(target_class)
+        counted = self.activity.begin(request, target_class)
         return super().get_handler_delegate(request, counted, target_kwargs, path_args, path_kwargs)
 
 

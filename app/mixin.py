@@ -44,9 +44,8 @@ class SessionMixin(SessionWebSocket):
         assert self.session_policy is not None
         if manager is self.session_policy.manager:
             return own
-        for other, session in self._session_others:
-            if other is manager:
-                return session
+        if manager in self._session_others:
+            return self._session_others[manager]
         if manager not in cast(Any, self.application).managers:
             raise SessionsOff(
                 f"{type(self).__qualname__}: session_of() takes the manager of a group of this "
@@ -57,7 +56,7 @@ class SessionMixin(SessionWebSocket):
             refuse_cookies(session)
         if self._session_on_socket:
             outlive_request(session)
-        self._session_others = (*self._session_others, (manager, session))
+        self._session_others = {**self._session_others, manager: session}
         return session
 
     async def prepare(self) -> None:

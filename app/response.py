@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tornado.iostream import StreamClosedError
@@ -45,7 +46,7 @@ class SessionResponse(_Handler):
     """The half of `SessionMixin` that its users do not see."""
 
     _session_own: Session | None = None
-    _session_others: tuple[tuple[SessionManager, Session], ...] = ()
+    _session_others: Mapping[SessionManager, Session] = MappingProxyType({})
     _session_prepared = False
     _session_touched = False
     _session_running = False  # one of them is running: the response waits
@@ -60,7 +61,7 @@ class SessionResponse(_Handler):
         """All sessions that this request has loaded."""
         if self._session_own is None:
             return ()
-        return (self._session_own, *(session for _, session in self._session_others))
+        return (self._session_own, *self._session_others.values())
 
     def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
         if not self._session_head_sent:
@@ -114,20 +115,21 @@ class SessionResponse(_Handler):
     def _session_complete_head(self) -> None:
         """Add what the sessions have to say; late, because an error page clears all headers."""
         self._session_head_sent = True
-        if self._session_own is not None:
-            self._session_add_cookie(self._session_own)
-            for _, session in self._session_others:
-                self._session_add_cookie(session)
+        own = self._session_own
+        if own is not None:
+            if (cookie := take_cookie(own)) is not None:
+                self._session_add_cookie(cookie)
+            for session in self._session_others.values():
+                if (cookie := take_cookie(session)) is not None:
+                    self._session_add_cookie(cookie)
         if self._session_touched:
             self.add_header("Vary", "Cookie")
         if self._session_may_retry:
             self.set_header("Retry-After", "1")
 
-    def _session_add_cookie(self, session: Session) -> None:
-        cookie = take_cookie(session)
-        if cookie is not None:
-            self.add_header("Set-Cookie", cookie)
-            self.set_header("Cache-Control", "no-store")
+    def _session_add_cookie(self, cookie: str) -> None:
+        self.add_header("Set-Cookie", cookie)
+        self.set_header("Cache-Control", "no-store")
 
     async def _session_save(self, status: int, *, streaming: bool = False) -> None:
         """Commit the sessions, or after a server error only extend their lives."""
@@ -186,7 +188,9 @@ class SessionResponse(_Handler):
             and is_verb
             and not self._session_finishing
             and self._session_flush is None
-            and self._session_unchanged()
+            and self._session_own is not None
+            and not self._session_others
+            and freeze_unchanged(self._session_own)
         ):
             self._session_running = False  # most requests: there is nothing to wait for
             return None
@@ -215,15 +219,11 @@ class SessionResponse(_Handler):
                     "make it an async method that begins with `await super().prepare()`"
                 )
             return
-        if not self._session_unchanged():
+        own = self._session_own
+        if own is not None and (self._session_others or not freeze_unchanged(own)):
             await self._session_save(self.get_status())
         if self._session_finishing:
             super().finish()
-
-    def _session_unchanged(self) -> bool:
-        """Whether the request has one session and left it as it was, which is its last state."""
-        session = self._session_own
-        return session is not None and not self._session_others and freeze_unchanged(session)
 
 
 async def _raise(error: BaseException) -> None:

@@ -120,9 +120,33 @@ class SessionManager:
 
         Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`; nothing is written then.
         """
-        if pending.record is not None and not pending.ended:
-            return await self._update(pending, pending.record)
-        return await self._replace(pending)
+        saved = pending.record
+        if saved is None or pending.ended:
+            return await self._replace(pending)
+        expires = self._extension(saved, pending.presented.at)
+        rotation, secret = None, b""
+        if pending.rotate:
+            rotation, secret = rotate(saved, pending.user, pending.persistent, self.clock())
+        elif not pending.changed and not pending.removed and expires is None:
+            return Saved(saved)
+        update = Update(saved.id, pending.changed, pending.removed, expires, rotation)
+        record = update.applied_to(saved)
+        if pending.changed:
+            self._check_size(record)
+        try:
+            outcome = await self._gateway.write(update)
+        except SessionUnavailable:
+            if rotation is not None:
+                inverse = inverse_of(saved, update, rotation, self.clock())
+                self._run(undo_rotation(self._gateway, inverse))
+            raise
+        if outcome is Outcome.CONFLICT:
+            raise SessionConflict("the session's token was replaced meanwhile; send it again")
+        if outcome is Outcome.MISSING:
+            return Saved(None, gone=True)
+        if rotation is None:
+            return Saved(record)
+        return Saved(record, self._make_cookie(pending, record, secret, rotation.rotated))
 
     async def reload(self, record: Record) -> Record | None:
         """Return *record* as the store has it now; `None` if it is dead or has another token.
@@ -151,32 +175,6 @@ class SessionManager:
         return now < record.expires and now < record.created + self._lifetime
 
     # Writing
-
-    async def _update(self, pending: Pending, saved: Record) -> Saved:
-        expires = self._extension(saved, pending.presented.at)
-        rotation, secret = None, b""
-        if pending.rotate:
-            rotation, secret = rotate(saved, pending.user, pending.persistent, self.clock())
-        elif not pending.changed and not pending.removed and expires is None:
-            return Saved(saved)
-        update = Update(saved.id, pending.changed, pending.removed, expires, rotation)
-        record = update.applied_to(saved)
-        if pending.changed:
-            self._check_size(record)
-        try:
-            outcome = await self._gateway.write(update)
-        except SessionUnavailable:
-            if rotation is not None:
-                inverse = inverse_of(saved, update, rotation, self.clock())
-                self._run(undo_rotation(self._gateway, inverse))
-            raise
-        if outcome is Outcome.CONFLICT:
-            raise SessionConflict("the session's token was replaced meanwhile; send it again")
-        if outcome is Outcome.MISSING:
-            return Saved(None, gone=True)
-        if rotation is None:
-            return Saved(record)
-        return Saved(record, self._make_cookie(pending, record, secret, rotation.rotated))
 
     async def _replace(self, pending: Pending) -> Saved:
         """Begin a new record if there is something to keep, then end the former one.

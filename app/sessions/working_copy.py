@@ -72,39 +72,6 @@ class WorkingCopy(DeltaMapping):
             self._mark_gone()
         return record
 
-    async def _save(self) -> None:
-        changed, removed = self._delta()
-        if self._stage is READ_ONLY:
-            if changed or removed:
-                raise SessionReadOnly(
-                    "a list or dict of the session was changed in a group with read_only=True"
-                )
-            return
-        if self._gone or self._stage is REPLACED:
-            self._begin(None)
-            return
-        rotate, ended = self._rotating, self._ended
-        saved = await self._manager.save(
-            Pending(
-                self._presented,
-                self._saved,
-                changed,
-                removed,
-                rotate,
-                bool(ended),
-                self._user,
-                self._is_persistent(),
-                self._presented.cookie or self._cookie is not None,
-            )
-        )
-        if saved.gone:
-            self._mark_gone()
-            return
-        if saved.cookie is not None:
-            self._cookie = saved.cookie
-        new_token = rotate or ended > 0 or self._saved is None
-        self._acknowledge(saved.record, new_token=new_token, ended=ended)
-
     def _acknowledge(self, record: Record | None, *, new_token: bool, ended: int) -> None:
         """Go on from *record*, which is what the store has.
 
@@ -178,7 +145,39 @@ async def save(copy: WorkingCopy) -> None:
         await asyncio.wait((copy._saving,))
     copy._saving = True
     try:
-        await copy._save()
+        changed, removed = copy._delta()
+        if copy._stage is READ_ONLY:
+            if changed or removed:
+                raise SessionReadOnly(
+                    "a list or dict of the session was changed in a group with read_only=True"
+                )
+            return
+        if copy._gone or copy._stage is REPLACED:
+            copy._begin(None)
+            return
+        rotate, ended = copy._rotating, copy._ended
+        saved = await copy._manager.save(
+            Pending(
+                copy._presented,
+                copy._saved,
+                changed,
+                removed,
+                rotate,
+                bool(ended),
+                copy._user,
+                copy._persistent
+                if copy._persistent is not None
+                else copy._manager.cookie.persistent,
+                copy._presented.cookie or copy._cookie is not None,
+            )
+        )
+        if saved.gone:
+            copy._mark_gone()
+            return
+        if saved.cookie is not None:
+            copy._cookie = saved.cookie
+        new_token = rotate or ended > 0 or copy._saved is None
+        copy._acknowledge(saved.record, new_token=new_token, ended=ended)
     finally:
         waiting, copy._saving = copy._saving, False
         if isinstance(waiting, asyncio.Future):
