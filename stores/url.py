@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from stores.contract import ConfigurationError, Store
+from stores.drivers import BY_SCHEME
 from stores.memory import MemoryStore
-from stores.mongo import MongoStore
-from stores.redis import RedisStore
-from stores.sql import SQLStore
-
-_STORES: dict[str, Callable[[str], Store]] = {
-    "memory": lambda url: _memory(url),
-    **dict.fromkeys(("mongodb", "mongodb+srv"), MongoStore),
-    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys", "redis+cluster"), RedisStore),
-    **dict.fromkeys(("postgresql", "mysql", "mariadb", "sqlite"), SQLStore),
-}
 
 
 def open_store(url: str) -> Store:
@@ -25,12 +14,15 @@ def open_store(url: str) -> Store:
     driver is not installed.
     """
     scheme, colon, _ = url.partition(":")
-    make = _STORES.get(scheme.lower()) if colon else None
-    if make is None:
-        known = ", ".join(f"{name}:" if name == "memory" else f"{name}://" for name in _STORES)
+    scheme = scheme.lower()
+    if colon and scheme == "memory":
+        return _memory(url)
+    if not colon or scheme not in BY_SCHEME:
+        known = ", ".join(["memory:", *(f"{name}://" for name in BY_SCHEME)])
         # Not quoted: what stands before the colon may be half of a password.
         raise ConfigurationError(f"the store's URL must begin with one of {known}")
-    return make(url)
+    store: Store = BY_SCHEME[scheme].store_class()(url)
+    return store
 
 
 def _memory(url: str) -> Store:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from stores.contract import ConfigurationError
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
 
-if TYPE_CHECKING:
+from stores.contract import ConfigurationError
+from stores.drivers import MONGODB
+
+if TYPE_CHECKING:  # an application's own AsyncMongoClient serves without motor
     from motor.motor_asyncio import AsyncIOMotorClient
     from motor.motor_tornado import MotorClient
-    from pymongo import AsyncMongoClient
 
 Client: TypeAlias = "AsyncIOMotorClient[Any] | MotorClient[Any] | AsyncMongoClient[Any]"
 
@@ -34,8 +39,6 @@ def database_of(url: str) -> str | None:
             )
     with _errors_of(url), warnings.catch_warnings():
         warnings.simplefilter("error")  # PyMongo warns of an option that it is going to ignore
-        from pymongo.uri_parser import parse_uri
-
         parsed = parse_uri(checked)
     if parsed["collection"]:
         raise ConfigurationError(
@@ -46,35 +49,25 @@ def database_of(url: str) -> str | None:
     return database
 
 
-def check_driver() -> None:
-    """Raise `ConfigurationError` unless motor is installed."""
-    try:
-        import motor
-    except ImportError as error:
-        raise missing(error) from None
-    del motor
+def motor_client_class() -> type[AsyncIOMotorClient[Any]]:
+    """Return motor's client for asyncio; raise `ConfigurationError` unless motor is installed."""
+    client: type[AsyncIOMotorClient[Any]] = MONGODB.load("motor.motor_asyncio").AsyncIOMotorClient
+    return client
 
 
 def connect(url: str) -> Client:
     """Return a motor client for *url*; its connections are made when they are needed."""
-    from motor.motor_asyncio import AsyncIOMotorClient
-
     with _errors_of(url):
         # No time-out options: the store gives each operation a deadline of its own.
-        return AsyncIOMotorClient(url)
+        return motor_client_class()(url)
 
 
 def check_client(client: object) -> None:
     """Raise `ConfigurationError` unless *client* is one that a store can use."""
-    from pymongo import AsyncMongoClient
-
-    if isinstance(client, AsyncMongoClient):
-        return
-    try:
-        from motor.core import AgnosticClient
-    except ImportError as error:
-        raise missing(error) from None
-    if not isinstance(client, AgnosticClient):
+    motor: Any = sys.modules.get("motor.core")  # which made the client, if one of motor's it is
+    if not isinstance(client, AsyncMongoClient) and not (
+        motor and isinstance(client, motor.AgnosticClient)
+    ):
         raise ConfigurationError(
             "MongoStore takes a URL, or a client that is AsyncIOMotorClient, MotorClient or "
             f"AsyncMongoClient, not {type(client).__name__}"
@@ -88,11 +81,6 @@ def name_of(url: str, database: str) -> str:
     return f"{scheme}://{hosts}/{database}"
 
 
-def missing(error: ImportError) -> ConfigurationError:
-    """Return what says how to install the driver that could not be imported."""
-    return ConfigurationError(f"MongoDB needs the package {error.name}: pip install motor")
-
-
 class _errors_of:  # noqa: N801 - reads as what it does
     """Turns what PyMongo raises for a URL into errors that quote nothing of it."""
 
@@ -103,8 +91,6 @@ class _errors_of:  # noqa: N801 - reads as what it does
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        from pymongo.errors import PyMongoError
-
         # OSError: a file that an option names.
         if isinstance(error, (PyMongoError, ValueError, TypeError, OSError, Warning)):
             raise ConfigurationError(_mistake(self._url, str(error))) from None

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from pymongo import DeleteOne, InsertOne, UpdateOne
+
 from stores.contract import JSON, Change, Create, Delete, Record, Update
 
 FIELDS = frozenset({"secret", "created", "expires", "persistent", "data"})
@@ -23,12 +25,10 @@ _EPOCH = datetime(1970, 1, 1)  # without a zone, as PyMongo returns dates, which
 
 def operations(changes: Sequence[Change]) -> list[Any]:
     """Return PyMongo's bulk-write operations for *changes*."""
-    from pymongo import DeleteOne, InsertOne, UpdateOne
-
-    return [_operation(change, InsertOne, UpdateOne, DeleteOne) for change in changes]
+    return [_operation(change) for change in changes]
 
 
-def _operation(change: Change, insert: Any, update: Any, delete: Any) -> Any:
+def _operation(change: Change) -> Any:
     if isinstance(change, Update):
         where: dict[str, Any] = {"_id": change.id}
         fields: dict[str, Any] = {
@@ -49,11 +49,11 @@ def _operation(change: Change, insert: Any, update: Any, delete: Any) -> Any:
             operators["$unset"] = {f"data.{_escape(key)}": "" for key in change.unset}
         if change.expires is not None:
             operators["$max"] = {"expires": _date(change.expires)}
-        return update(where, operators)
+        return UpdateOne(where, operators)
     if isinstance(change, Create):
-        return insert(_document(change.record))
+        return InsertOne(_document(change.record))
     assert isinstance(change, Delete)
-    return delete({"_id": change.id})
+    return DeleteOne({"_id": change.id})
 
 
 def _document(record: Record) -> dict[str, Any]:

@@ -11,6 +11,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pymongo
+from bson.codec_options import CodecOptions
+from pymongo import ReadPreference, WriteConcern
+from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+
 from stores.contract import (
     Change,
     ConfigurationError,
@@ -23,10 +29,9 @@ from stores.contract import (
 from stores.mongo.client import (
     Client,
     check_client,
-    check_driver,
     connect,
     database_of,
-    missing,
+    motor_client_class,
     name_of,
 )
 from stores.mongo.documents import FIELDS, operations, record
@@ -56,17 +61,13 @@ class MongoStore(Store):
         collection: str = "sessions",
         timeout: float = 2.0,
     ) -> None:
-        try:
-            import pymongo  # noqa: F401
-        except ImportError as error:
-            raise missing(error) from None
         self.timeout = timeout
         self._collection_name = collection
         self._url: str | None = None
         self._client: Any = None
         self._collection: Any = None
         if isinstance(source, str):
-            check_driver()
+            motor_client_class()  # told now rather than when the store is opened
             self._url = source
             self._database = database or database_of(source) or DEFAULT_DATABASE
         else:
@@ -114,8 +115,6 @@ class MongoStore(Store):
         return {document["_id"]: record(document) for document in documents}
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        from pymongo.errors import BulkWriteError
-
         collection = self._opened()
         if not changes:  # which PyMongo takes for a mistake
             return []
@@ -166,8 +165,6 @@ class MongoStore(Store):
 
     async def _make_index(self, collection: Any) -> None:
         """Make the TTL index, unless it is there or what is there is not for sessions."""
-        from pymongo.errors import OperationFailure
-
         where = f"collection {collection.name} of database {self._database}"
         # The index would have the server remove another application's documents.
         sample = await collection.find_one({}, dict.fromkeys(FIELDS, 1))
@@ -206,16 +203,12 @@ class _Deadline:
     """
 
     def __init__(self, seconds: float | None) -> None:
-        import pymongo
-
         self._timeout = pymongo.timeout(seconds)
 
     def __enter__(self) -> None:
         self._timeout.__enter__()
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
-
         self._timeout.__exit__(kind, error, traceback)
         if isinstance(error, OperationFailure):
             # The server's message may quote the document; its code's name does not.
@@ -229,10 +222,6 @@ class _Deadline:
 
 def _collection(database: Any, name: str) -> Any:
     """Return the collection with settings of its own, whatever the client's are."""
-    from bson.codec_options import CodecOptions
-    from pymongo import ReadPreference, WriteConcern
-    from pymongo.read_concern import ReadConcern
-
     return database.get_collection(
         name,
         codec_options=CodecOptions(),

@@ -6,6 +6,13 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from redis.asyncio import ConnectionPool, Redis, RedisCluster, SSLConnection
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException, ResponseError
+
 from stores.contract import ConfigurationError
 
 MAX_CONNECTIONS = 8
@@ -22,8 +29,6 @@ class RedisUrl:
     """What a URL says, checked. Raises `ConfigurationError`, whose text quotes no value."""
 
     def __init__(self, url: str) -> None:
-        from redis.asyncio.connection import parse_url
-
         scheme, _, rest = url.partition("://")
         base, _, cluster = scheme.lower().partition("+")
         if base not in _SCHEMES or cluster not in ("", "cluster"):
@@ -60,11 +65,6 @@ class RedisUrl:
 
     def client(self, timeout: float) -> Any:
         """Return a client that is not connected yet."""
-        from redis.asyncio import ConnectionPool, Redis, RedisCluster, SSLConnection
-        from redis.asyncio.cluster import ClusterNode
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
-
         options: dict[str, Any] = {
             **self.options,
             "protocol": 2,  # with 3, redis-py lets a connection with an unread answer pass
@@ -118,8 +118,6 @@ def check_client(client: Any) -> None:
 
 def name_of(client: Any) -> str:
     """Return the address of an application's client, as a URL."""
-    from redis.asyncio import RedisCluster
-
     if isinstance(client, RedisCluster):
         node = client.startup_nodes[0]
         return f"redis+cluster://{node.host}:{node.port}"
@@ -161,8 +159,6 @@ _HINTS = {
 
 def reason_of(error: BaseException) -> str:
     """Say what happened by code words and names of types: the server's text may quote values."""
-    from redis.exceptions import RedisClusterException, ResponseError
-
     if isinstance(error, RedisClusterException) and (error.__cause__ or error.__context__):
         return reason_of(error.__cause__ or error.__context__ or error)
     text = str(error)

@@ -20,7 +20,10 @@ import math
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from stores.contract import (
     Change,
@@ -40,14 +43,10 @@ from stores.redis.client import (
     name_of,
     reason_of,
 )
+from stores.redis.cluster import Cluster
+from stores.redis.exchange import Command, ConnectionBroken, OneServer
 from stores.redis.hashes import arguments_of, fields_of, record_of
 from stores.redis.scripts import CREATE, SOURCES, UPDATE
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis, RedisCluster
-
-    from stores.redis.cluster import Cluster
-    from stores.redis.exchange import Command, OneServer
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +78,6 @@ class RedisStore(Store):
         prefix: str = "session:",
         timeout: float = 2.0,
     ) -> None:
-        try:
-            from redis.asyncio import Redis, RedisCluster
-        except ImportError as error:
-            raise ConfigurationError(
-                f"Redis and Valkey need the package {error.name}: pip install '.[redis]'"
-            ) from None
         self.timeout = timeout
         self._prefix = prefix.encode()
         self._url: RedisUrl | None = None
@@ -110,15 +103,10 @@ class RedisStore(Store):
         return self._name
 
     async def open(self) -> None:
-        from redis.asyncio import RedisCluster
-
         if self._client is None:
             assert self._url is not None
             self._client = self._url.client(self.timeout)
         if self._servers is None:
-            from stores.redis.cluster import Cluster
-            from stores.redis.exchange import OneServer
-
             is_cluster = isinstance(self._client, RedisCluster)
             self._servers = Cluster(self._client) if is_cluster else OneServer(self._client)
         async with self._operation() as servers:
@@ -154,8 +142,6 @@ class RedisStore(Store):
         }
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
-        from redis.exceptions import NoScriptError
-
         commands = [self._command(change) for change in changes]
         async with self._operation() as servers:
             answers = await servers.send(commands)
@@ -182,8 +168,6 @@ class RedisStore(Store):
 
     async def _read(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands that change nothing, hence again where a connection had died."""
-        from stores.redis.exchange import ConnectionBroken
-
         async with self._operation() as servers:
             answers = await servers.send(commands)
             for _ in range(MAX_CONNECTIONS):  # all of them may have, when the server restarted
@@ -212,8 +196,6 @@ class RedisStore(Store):
     @asynccontextmanager
     async def _operation(self) -> AsyncIterator[OneServer | Cluster]:
         """Bound what is done inside in time and in connections; let it fail in one way only."""
-        from redis.exceptions import RedisClusterException, RedisError
-
         try:
             async with asyncio.timeout(self.timeout), self._slots:
                 if self._servers is None:

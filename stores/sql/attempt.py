@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stores.contract import ConfigurationError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-    from sqlalchemy.ext.asyncio import AsyncEngine
+from stores.sql.errors import is_misplaced
 
 Answer = TypeVar("Answer")
 
@@ -31,10 +32,6 @@ class Attempt:
         self._driver: Any = None
 
     async def make(self, engine: AsyncEngine, work: Callable[[Attempt], Answer]) -> Answer:
-        from sqlalchemy.exc import DBAPIError
-
-        from stores.sql.errors import is_misplaced
-
         try:
             connection = await engine.connect()
         except (ValueError, TypeError, RuntimeError) as error:

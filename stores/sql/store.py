@@ -11,7 +11,10 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stores.contract import (
     Change,
@@ -24,12 +27,10 @@ from stores.contract import (
     Update,
 )
 from stores.sql.attempt import Attempt
+from stores.sql.errors import is_misplaced, is_transient, reason_of
+from stores.sql.shape import make
+from stores.sql.table import STATEMENTS, Statements, make_table
 from stores.sql.url import DATABASES, SQLUrl, check_engine, name_of
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
-    from stores.sql.table import Statements
 
 Answer = TypeVar("Answer")
 
@@ -68,8 +69,6 @@ class SQLStore(Store):
         else:
             engine = check_engine(source)
             self._name, dialect = name_of(engine), engine.dialect.name
-        from stores.sql.table import STATEMENTS, make_table
-
         self._database = DATABASES[dialect]
         self._statements: Statements = STATEMENTS[dialect](make_table(table))
         self._engine: AsyncEngine | None = None  # there is one while the store is open
@@ -126,11 +125,6 @@ class SQLStore(Store):
     # What is done in a connection. SQLAlchemy runs it in a greenlet, in which the waiting happens.
 
     def _make(self, attempt: Attempt) -> None:
-        from sqlalchemy.exc import DBAPIError
-
-        from stores.sql.errors import is_transient
-        from stores.sql.shape import make
-
         if self._url is not None and self._url.file is not None:
             # Readers and a writer do not wait for each other; the file remembers it.
             attempt.connection.exec_driver_sql("PRAGMA journal_mode = WAL")
@@ -203,10 +197,6 @@ class SQLStore(Store):
         self, engine: AsyncEngine, attempt: Attempt, work: Callable[[Attempt], Answer]
     ) -> Answer:
         """Do *work*, again if it was surely undone and there is reason to hope."""
-        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
-        from stores.sql.errors import is_misplaced, is_transient, reason_of
-
         renewed = False
         while True:
             try:

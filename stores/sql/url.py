@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import re
 import ssl
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from stores.contract import ConfigurationError
+from sqlalchemy import URL, StaticPool, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
+from stores.contract import ConfigurationError
+from stores.drivers import BY_SCHEME
 
 MAX_CONNECTIONS = 4
 """Connections of one store. A session manager uses two or three."""
@@ -32,7 +31,6 @@ _DRIVERS = {
     "mariadb": "asyncmy",
     "sqlite": "aiosqlite",
 }
-_EXTRAS = {**{name: name for name in DATABASES}, "mariadb": "mysql"}
 
 
 class SQLUrl:
@@ -70,7 +68,7 @@ class SQLUrl:
         {"postgresql": self._check_postgresql, "sqlite": self._check_sqlite}.get(
             self.scheme, self._check_mysql
         )()
-        check_driver(self.scheme)
+        BY_SCHEME[self.scheme].load(_DRIVERS[self.scheme])
         if self.scheme == "postgresql":
             self._dsn = f"{self.scheme}{url[len(scheme) :]}"
 
@@ -102,9 +100,6 @@ class SQLUrl:
 
     def engine(self, timeout: float) -> AsyncEngine:
         """Return an engine that is not connected yet."""
-        from sqlalchemy import URL, event
-        from sqlalchemy.ext.asyncio import create_async_engine
-
         # Below WARNING they log rows and values: SQLAlchemy what it reads, aiosqlite all it does.
         logging.getLogger("sqlalchemy.engine.Engine.sessions").setLevel(logging.WARNING)
         logging.getLogger("aiosqlite").setLevel(logging.WARNING)
@@ -177,38 +172,22 @@ class SQLUrl:
                 ) from None
 
 
-def check_driver(scheme: str) -> None:
-    """Raise `ConfigurationError` when SQLAlchemy or the driver is not installed."""
-    try:
-        for module in ("sqlalchemy", "greenlet", _DRIVERS[scheme]):
-            importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigurationError(
-            f"{DATABASES[scheme]} needs the package {error.name}: "
-            f"pip install '.[{_EXTRAS[scheme]}]'"
-        ) from None
-
-
 def check_engine(engine: object) -> AsyncEngine:
     """Return *engine*; raise `ConfigurationError` when it is none that the store can use."""
-    asynchronous: Any = sys.modules.get("sqlalchemy.ext.asyncio")
-    if asynchronous is None or not isinstance(engine, asynchronous.AsyncEngine):
+    if not isinstance(engine, AsyncEngine):
         raise ConfigurationError(
             "SQLStore takes a URL, or an AsyncEngine of sqlalchemy.ext.asyncio, "
             f"not {type(engine).__name__}"
         )
-    from sqlalchemy import StaticPool
-
-    checked: AsyncEngine = engine
-    dialect = checked.dialect
+    dialect = engine.dialect
     if _DRIVERS.get(dialect.name) != dialect.driver:
         pairs = ", ".join(f"{name}+{driver}" for name, driver in _DRIVERS.items())
         raise ConfigurationError(f"the store needs an engine of one of {pairs}")
-    if isinstance(checked.pool, StaticPool):
+    if isinstance(engine.pool, StaticPool):
         raise ConfigurationError(
             "the store needs an engine with several connections, of SQLite one with a file"
         )
-    return checked
+    return engine
 
 
 def name_of(engine: AsyncEngine) -> str:

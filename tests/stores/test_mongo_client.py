@@ -76,15 +76,6 @@ def test_something_else_than_a_client_is_told() -> None:
         MongoStore(client)
 
 
-@pytest.mark.parametrize("package", ["motor", "pymongo"])
-def test_a_missing_driver_is_told_with_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, package: str
-) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigurationError, match=f"needs the package {package}: pip install motor"):
-        MongoStore("mongodb://localhost")
-
-
 @pytest.mark.gen_test
 async def test_without_motor_pymongos_client_serves(
     monkeypatch: pytest.MonkeyPatch, mongod: Any

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -66,12 +65,6 @@ def test_a_client_that_cannot_serve_is_refused() -> None:
         RedisStore(Redis(decode_responses=True))
     with pytest.raises(ConfigurationError, match="not int"):
         RedisStore(7)  # type: ignore[arg-type]
-
-
-def test_a_missing_driver_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
-    with pytest.raises(ConfigurationError, match=r"pip install '\.\[redis\]'"):
-        RedisStore("redis://localhost")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +15,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from stores import ConfigurationError, StoreUnavailable, open_store
 from stores.contract import Create, Outcome, Update
 from stores.sql import SQLStore
-from tests.helpers.process import environment
 from tests.helpers.records import make_record
 from tests.helpers.sql_databases import engine_of, opened, table, url
 
@@ -84,34 +81,6 @@ def test_a_url_that_cannot_work_is_told_without_quoting_it(url: str, mistake: st
 def test_a_table_of_an_odd_name_is_refused(table: str) -> None:
     with pytest.raises(ConfigurationError, match="table's name"):
         SQLStore("sqlite:///sessions.db", table=table)
-
-
-@pytest.mark.parametrize(
-    ("url", "driver", "extra"),
-    [
-        ("postgresql://localhost/app", "asyncpg", "postgresql"),
-        ("mysql://localhost/app", "asyncmy", "mysql"),
-        ("mariadb://localhost/app", "asyncmy", "mysql"),
-        ("sqlite:///sessions.db", "aiosqlite", "sqlite"),
-        ("sqlite:///sessions.db", "sqlalchemy", "sqlite"),
-    ],
-)
-def test_a_missing_driver_is_told_with_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, url: str, driver: str, extra: str
-) -> None:
-    monkeypatch.setitem(sys.modules, driver, None)
-    install = rf"needs the package {driver}: pip install '\.\[{extra}\]'"
-    with pytest.raises(ConfigurationError, match=install):
-        SQLStore(url)
-
-
-def test_a_driver_is_imported_when_a_store_is_made() -> None:
-    code = (
-        "import sys, stores; assert 'sqlalchemy' not in sys.modules;"
-        "stores.open_store('sqlite:///x'); assert 'aiosqlite' in sys.modules;"
-        "assert 'asyncpg' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 
 
 # What a server or a driver refuses
