@@ -15,7 +15,6 @@ condition and the change are one step; a script names one key only, as a cluster
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,7 +26,6 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from stores.contract import (
     Change,
-    ConfigurationError,
     Create,
     Outcome,
     Record,
@@ -35,20 +33,15 @@ from stores.contract import (
     StoreUnavailable,
     Update,
 )
-from stores.redis.client import (
-    MAX_CONNECTIONS,
-    RedisUrl,
-    check_client,
-    eviction_of,
-    name_of,
-    reason_of,
-)
+from stores.redis.client import MAX_CONNECTIONS, make_client
 from stores.redis.cluster import Cluster
+from stores.redis.errors import reason_of
+from stores.redis.eviction import warn_of_eviction
 from stores.redis.exchange import Command, ConnectionBroken, OneServer
 from stores.redis.hashes import arguments_of, fields_of, record_of
+from stores.redis.own_client import check_client, name_of
 from stores.redis.scripts import CREATE, SOURCES, UPDATE
-
-log = logging.getLogger(__name__)
+from stores.redis.url import RedisUrl, read_url
 
 _OUTCOMES = {
     0: Outcome.DONE,  # UNLINK: it was not there
@@ -83,17 +76,11 @@ class RedisStore(Store):
         self._url: RedisUrl | None = None
         self._client: Any = None
         if isinstance(source, str):
-            self._url = RedisUrl(source)
+            self._url = read_url(source)
             self._name = self._url.name
-        elif isinstance(source, Redis | RedisCluster):
-            self._client = source
-            check_client(source)
-            self._name = name_of(source)
         else:
-            raise ConfigurationError(
-                "RedisStore takes a URL, or a Redis or RedisCluster client of redis.asyncio, "
-                f"not {type(source).__name__}"
-            )
+            self._client = check_client(source)
+            self._name = name_of(self._client)
         self._servers: OneServer | Cluster | None = None  # there are some while the store is open
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._warned = False
@@ -105,7 +92,7 @@ class RedisStore(Store):
     async def open(self) -> None:
         if self._client is None:
             assert self._url is not None
-            self._client = self._url.client(self.timeout)
+            self._client = make_client(self._url, self.timeout)
         if self._servers is None:
             is_cluster = isinstance(self._client, RedisCluster)
             self._servers = Cluster(self._client) if is_cluster else OneServer(self._client)
@@ -183,14 +170,7 @@ class RedisStore(Store):
             return
         async with self._operation() as servers:
             answers = await servers.send_to_each((b"INFO", b"memory"))
-        policies = {eviction_of(answer) for answer in answers if isinstance(answer, bytes)}
-        for policy in sorted(policies - {""}):
-            log.warning(
-                "store %s: with maxmemory-policy %s, the server ends sessions when its memory is "
-                "full; set noeviction",
-                self._name,
-                policy,
-            )
+        warn_of_eviction(self._name, answers)
         self._warned = True
 
     @asynccontextmanager

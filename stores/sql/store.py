@@ -27,10 +27,14 @@ from stores.contract import (
     Update,
 )
 from stores.sql.attempt import Attempt
+from stores.sql.engine import make_engine
 from stores.sql.errors import is_misplaced, is_transient, reason_of
+from stores.sql.names import DATABASES
+from stores.sql.own_engine import check_engine, name_of
 from stores.sql.shape import make
+from stores.sql.sqlite_file import make_file
 from stores.sql.table import STATEMENTS, Statements, make_table
-from stores.sql.url import DATABASES, SQLUrl, check_engine, name_of
+from stores.sql.url import SQLUrl
 
 Answer = TypeVar("Answer")
 
@@ -79,11 +83,11 @@ class SQLStore(Store):
         return self._name
 
     async def open(self) -> None:
-        if self._url is not None:
-            self._url.make_file()
+        if self._url is not None and self._url.file is not None:
+            make_file(self._url.file)
         if self._engine is None:
             if self._url is not None:
-                self._engine = self._url.engine(self.timeout)
+                self._engine = make_engine(self._url, self.timeout)
             else:
                 self._engine = self._source.execution_options(isolation_level="AUTOCOMMIT")
         await self._run(self._make)

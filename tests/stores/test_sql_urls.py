@@ -53,16 +53,16 @@ def test_a_name_is_the_url_without_user_and_password(url: str, name: str) -> Non
         ("postgresql://ada:hunter2", "host or port"),
         ("postgresql://localhost:99999", "host or port"),
         ("postgresql://a:1,b:hunter2/app", "host or port"),
-        ("postgresql://ada:hun/ter2@localhost/app", "percent-encoded"),
-        ("postgresql://ada:hun?ter2@localhost/app", "percent-encoded"),
-        ("mysql://ada:hun#ter2@localhost/app", "percent-encoded"),
-        ("postgresql://ada:hun[ter2@localhost/app", "percent-encoded"),
+        ("postgresql://ada:hun/ter2@localhost/app", "percent-encode"),
+        ("postgresql://ada:hun?ter2@localhost/app", "percent-encode"),
+        ("mysql://ada:hun#ter2@localhost/app", "percent-encode"),
+        ("postgresql://ada:hun[ter2@localhost/app", "percent-encode"),
         ("postgresql://localhost/app?hunter2", "name=value"),
         ("mysql:///app", "no host"),
         ("mysql://ada:hunter2@localhost", "no database"),
         ("mariadb://localhost/app/hunter2", "no database"),
         ("mariadb://localhost/app?charset=hunter2", "ssl_ca, unix_socket"),
-        ("mariadb://localhost/app?ssl_ca=/nowhere/hunter2", "ssl_ca is no file"),
+        ("mariadb://localhost/app?ssl_ca=/nowhere/hunter2", "file of ssl_ca"),
         ("sqlite://", "names no file"),
         ("sqlite:///", "names no file"),
         ("sqlite://hunter2/sessions.db", "names no file"),
@@ -171,9 +171,9 @@ async def test_a_file_of_sqlite_is_for_its_owner_alone(
 async def test_a_path_that_sqlite_cannot_use_is_told(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database, but long enough to be taken for one " * 30)
     for path, mistake in (
-        ("absent/sessions.db", "the directory of the SQLite file is not there"),
+        ("absent/sessions.db", "the directory of the SQLite file does not exist"),
         ("text", "SQLITE_NOTADB"),
-        ("", "cannot be made"),
+        ("", "cannot make the SQLite file"),
     ):
         store = SQLStore(f"sqlite:///{tmp_path}/{path}")
         with pytest.raises((ConfigurationError, StoreUnavailable), match=mistake):
