@@ -8,7 +8,8 @@ expected secret in its filter.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pymongo
@@ -26,15 +27,9 @@ from stores.contract import (
     StoreUnavailable,
     Update,
 )
-from stores.mongo.client import (
-    Client,
-    check_client,
-    connect,
-    database_of,
-    motor_client_class,
-    name_of,
-)
+from stores.mongo.client import Client, check_client, make_client, motor_client_class
 from stores.mongo.documents import FIELDS, operations, record
+from stores.mongo.url import database_of, name_of
 
 DUPLICATE_KEY = 11000
 DEFAULT_DATABASE = "sessions"
@@ -86,7 +81,7 @@ class MongoStore(Store):
         logging.getLogger("pymongo.command").setLevel(logging.INFO)
         if self._client is None:
             assert self._url is not None
-            self._client = connect(self._url)
+            self._client = make_client(self._url)
         collection = _collection(self._client[self._database], self._collection_name)
         with self._deadline():
             await self._make_index(collection)
@@ -191,31 +186,22 @@ class MongoStore(Store):
             raise StoreUnavailable("the MongoDB store is not open")
         return self._collection
 
-    def _deadline(self) -> _Deadline:
-        return _Deadline(self.timeout)
+    @contextmanager
+    def _deadline(self) -> Iterator[None]:
+        """Bound what PyMongo does inside, and turn its errors into `StoreUnavailable`.
 
-
-class _Deadline:
-    """Bounds what PyMongo does inside, and turns its errors into `StoreUnavailable`.
-
-    Without it a driver thread would go on waiting for a server (30 s by default) long after the
-    request it worked for has been answered.
-    """
-
-    def __init__(self, seconds: float | None) -> None:
-        self._timeout = pymongo.timeout(seconds)
-
-    def __enter__(self) -> None:
-        self._timeout.__enter__()
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        self._timeout.__exit__(kind, error, traceback)
-        if isinstance(error, OperationFailure):
+        Without this deadline, a driver thread would go on waiting for a server (30 s by default)
+        long after its request was answered.
+        """
+        try:
+            with pymongo.timeout(self.timeout):
+                yield
+        except OperationFailure as error:
             # The server's message may quote the document; its code's name does not.
             details = error.details or {}
             what = details.get("codeName") or f"code {error.code}"
             raise StoreUnavailable(f"MongoDB refused: {what}") from None
-        if isinstance(error, PyMongoError):
+        except PyMongoError as error:
             what = "does not answer" if isinstance(error, ConnectionFailure) else "failed"
             raise StoreUnavailable(f"MongoDB {what} ({type(error).__name__})") from None
 

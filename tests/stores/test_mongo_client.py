@@ -56,9 +56,12 @@ def test_a_name_is_the_url_without_user_password_and_options(url: str, name: str
         ("mongodb://[::1", "not a MongoDB URL"),
         ("mongodb://localhost/my%20app", "not a MongoDB URL"),
         ("mongodb://localhost/app.sessions", "collection="),
-        ("mongodb://localhost/?maxPoolSize=hunter2", "does not take so: maxPoolSize"),
-        ("mongodb://localhost/?maxPolSize=9", "does not take so: maxPolSize"),
-        ("mongodb://ada:hunter2@a,b/?directConnection=true", "take so: directConnection"),
+        ("mongodb://localhost/?maxPoolSize=hunter2", "not accept the option maxPoolSize"),
+        ("mongodb://localhost/?maxPolSize=9", "not accept the option maxPolSize"),
+        (
+            "mongodb://ada:hunter2@a,b/?directConnection=true",
+            "not accept the option directConnection",
+        ),
     ],
 )
 def test_a_url_that_cannot_work_is_told_without_quoting_it(url: str, mistake: str) -> None:
