@@ -8,7 +8,7 @@ from stores.memory import MemoryStore
 
 
 def open_store(url: str) -> Store:
-    """Return the store that *url* names; nothing is connected yet.
+    """Return the store that *url* names, without connecting it.
 
     Raises `ConfigurationError` for an unknown scheme, for a malformed URL, and when the store's
     driver is not installed.
@@ -19,7 +19,7 @@ def open_store(url: str) -> Store:
         return _memory(url)
     if not colon or scheme not in BY_SCHEME:
         known = ", ".join(["memory:", *(f"{name}://" for name in BY_SCHEME)])
-        # Not quoted: what stands before the colon may be half of a password.
+        # The message quotes nothing: the text before the colon may be half of a password.
         raise ConfigurationError(f"the store's URL must begin with one of {known}")
     store: Store = BY_SCHEME[scheme].store_class()(url)
     return store

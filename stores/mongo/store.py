@@ -1,8 +1,8 @@
 """Sessions in MongoDB, through motor or PyMongo's own asynchronous client.
 
-Writes are acknowledged by a majority, reads go to the primary, and a TTL index on `expires` lets
-the server remove what is dead. A plain update is `updateOne` without upsert; a rotation has the
-expected secret in its filter.
+A majority acknowledges each write, and reads go to the primary. A TTL index on `expires` makes the
+server remove expired sessions. An update is `updateOne` without upsert; a rotation has the expected
+secret in its filter.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from stores.mongo.url import database_of, name_of
 DUPLICATE_KEY = 11000
 DEFAULT_DATABASE = "sessions"
 
-# What creating the index is answered when something else is there.
+# The server's codes when something else exists in the place of the index or the collection.
 INDEX_CONFLICTS = {85, 86}  # IndexOptionsConflict, IndexKeySpecsConflict
 NOT_A_PLAIN_COLLECTION = {67, 72, 166}  # capped, time series, view
 
@@ -44,8 +44,11 @@ class MongoStore(Store):
 
     *source* is a URL (`mongodb://` or `mongodb+srv://`), from which a motor client is made when
     the store is opened, or a client of the application's own: motor's `AsyncIOMotorClient` or
-    `MotorClient`, or PyMongo's `AsyncMongoClient`. A client that was passed in is not closed.
-    *database* is by default the one the URL names, else "sessions". *timeout* is in seconds.
+    `MotorClient`, or PyMongo's `AsyncMongoClient`. The store does not close such a client.
+    *database* is by default the one the URL names, else "sessions". *timeout* bounds a whole
+    operation, in seconds.
+
+    Raises `ConfigurationError` for a bad URL, another kind of client, and without motor for a URL.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class MongoStore(Store):
         self._client: Any = None
         self._collection: Any = None
         if isinstance(source, str):
-            motor_client_class()  # told now rather than when the store is opened
+            motor_client_class()  # so that a missing driver is found before the store is opened
             self._url = source
             self._database = database or database_of(source) or DEFAULT_DATABASE
         else:
@@ -77,7 +80,7 @@ class MongoStore(Store):
         return name_of(self._url, self._database)
 
     async def open(self) -> None:
-        # At DEBUG level PyMongo logs every command with what it holds: values and secrets.
+        # At DEBUG level, PyMongo logs every command with its values and secrets.
         logging.getLogger("pymongo.command").setLevel(logging.INFO)
         if self._client is None:
             assert self._url is not None
@@ -100,23 +103,23 @@ class MongoStore(Store):
     async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
         collection = self._opened()
         with self._deadline():
-            if len(ids) == 1:  # what both driver and server have a shorter way for
+            if len(ids) == 1:  # find_one is faster, in the driver and in the server
                 document = await collection.find_one({"_id": ids[0]})
                 documents = [] if document is None else [document]
             else:
-                # One more, for the server to see that there is none, and that the cursor is done.
+                # One more than there can be, so that the first batch ends the cursor.
                 found = collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
                 documents = await found.to_list(None)
         return {document["_id"]: record(document) for document in documents}
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         collection = self._opened()
-        if not changes:  # which PyMongo takes for a mistake
+        if not changes:  # PyMongo refuses an empty bulk write
             return []
         outcomes = [Outcome.DONE] * len(changes)
         with self._deadline():
             try:
-                # Unordered: a taken id must not stop the others.
+                # Unordered, so that an id that exists does not stop the others.
                 result = await collection.bulk_write(operations(changes), ordered=False)
                 matched = result.matched_count
             except BulkWriteError as error:
@@ -133,16 +136,15 @@ class MongoStore(Store):
                     outcomes[e["index"]] = Outcome.EXISTS
             updates = {i: c for i, c in enumerate(changes) if isinstance(c, Update)}
             if matched < len(updates):
-                outcomes_of_updates = await self._what_became_of(updates)
+                outcomes_of_updates = await self._outcomes_of(updates)
                 for i, outcome in outcomes_of_updates.items():
                     outcomes[i] = outcome
         return outcomes
 
-    async def _what_became_of(self, updates: Mapping[int, Update]) -> dict[int, Outcome]:
-        """Tell which updates of a batch did not apply; MongoDB 6 only says how many.
+    async def _outcomes_of(self, updates: Mapping[int, Update]) -> dict[int, Outcome]:
+        """Return the outcome of each update of a batch; MongoDB only says how many matched.
 
-        Ids are never used again and secrets are never repeated, so that the state after the batch
-        tells what happened in it.
+        Ids and secrets are never reused, so the state after the batch shows what happened in it.
         """
         ids = list({update.id for update in updates.values()})
         cursor = self._collection.find({"_id": {"$in": ids}}, {"secret": 1, "former": 1})
@@ -159,25 +161,25 @@ class MongoStore(Store):
         return outcomes
 
     async def _make_index(self, collection: Any) -> None:
-        """Make the TTL index, unless it is there or what is there is not for sessions."""
+        """Create the TTL index; refuse a collection that is not for sessions."""
         where = f"collection {collection.name} of database {self._database}"
-        # The index would have the server remove another application's documents.
+        # In another application's collection, the index would make the server remove documents.
         sample = await collection.find_one({}, dict.fromkeys(FIELDS, 1))
         if sample is not None and not FIELDS.issubset(sample):
             raise ConfigurationError(
-                f"{where} holds documents that are not sessions; name another collection"
+                f"{where} has documents that are not sessions; choose another collection"
             )
         try:
             await collection.create_index("expires", expireAfterSeconds=0)
         except OperationFailure as error:
             if error.code in INDEX_CONFLICTS:
                 raise ConfigurationError(
-                    f"{where} has an index of its own on `expires`, or of the name expires_1: "
-                    "drop that index, or name another collection"
+                    f"{where} has another index on `expires`, or one named expires_1; "
+                    "drop that index, or choose another collection"
                 ) from None
             if error.code in NOT_A_PLAIN_COLLECTION:
                 raise ConfigurationError(
-                    f"{where} is a view, capped or a time series; name another collection"
+                    f"{where} is a view, capped or a time series; choose another collection"
                 ) from None
             raise
 
@@ -207,7 +209,7 @@ class MongoStore(Store):
 
 
 def _collection(database: Any, name: str) -> Any:
-    """Return the collection with settings of its own, whatever the client's are."""
+    """Return the collection with the store's settings in the place of the client's."""
     return database.get_collection(
         name,
         codec_options=CodecOptions(),

@@ -46,7 +46,7 @@ def read_url(url: str) -> RedisUrl:
     address = split_url(url)
     base, _, cluster = address.scheme.partition("+")
     if base not in _SCHEMES or cluster not in ("", "cluster"):
-        raise ConfigurationError("the store's URL does not begin with redis:// or valkey://")
+        raise ConfigurationError("the store's URL must begin with redis:// or valkey://")
     is_cluster = cluster == "cluster"
     hosts = address.hosts.split(",")
     nodes = [(host, port or DEFAULT_PORT) for host, port in map(host_and_port, hosts)]

@@ -30,7 +30,7 @@ class SQLUrl:
         self.scheme = url.partition("://")[0].lower()
         if self.scheme not in DATABASES:
             raise ConfigurationError(
-                "the store's URL begins with none of "
+                "the store's URL must begin with one of "
                 + ", ".join(f"{name}://" for name in DATABASES)
             )
         self._address = split_url(url, at_sign_in_path=self.scheme == "sqlite")

@@ -47,8 +47,8 @@ def test_a_name_is_the_url_without_user_and_password(url: str, name: str) -> Non
 @pytest.mark.parametrize(
     ("url", "mistake"),
     [
-        ("http://localhost", "begins with none of"),
-        ("postgresql+asyncpg://ada:hunter2@localhost/app", "begins with none of"),
+        ("http://localhost", "must begin with one of"),
+        ("postgresql+asyncpg://ada:hunter2@localhost/app", "must begin with one of"),
         ("postgresql://", "no host"),
         ("postgresql://ada:hunter2", "host or port"),
         ("postgresql://localhost:99999", "host or port"),
