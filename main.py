@@ -15,7 +15,6 @@ from app import ConfigurationError, make_app
 from app.routing import compile_routes
 from app.server import CannotListen, address_of, fork, listen, serve
 from app.tree import format_routes
-from configure import configure
 from stores import Store
 
 STORE_VARIABLE = "SESSION_STORE"
@@ -48,6 +47,8 @@ define(
 def main() -> None:
     """Run the command; bad usage is one line on stderr and exit status 2."""
     try:
+        from configure import configure  # here, because it may refuse: a driver can be missing
+
         command = _parse(sys.argv)
         config = configure(options)
         endpoints = compile_routes(config.routes, config.sessions)
