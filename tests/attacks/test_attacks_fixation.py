@@ -18,7 +18,7 @@ from tests.helpers.clock import FakeClock
 from tests.helpers.site import Browser, Site
 from tests.helpers.stores_for_tests import SpyStore
 
-NOBODY = [None, {}, False]
+NOBODY: list[Any] = [None, {}, False]
 
 
 @pytest.fixture

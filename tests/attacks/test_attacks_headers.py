@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -140,7 +141,8 @@ def test_a_cookie_is_refused_or_renders_as_one_header_with_its_attributes() -> N
         return generator.choice([begin, ""]) + rest
 
     for _ in range(10_000):
-        settings = {"name": text("session"), "domain": text("example.org"), "path": text("/")}
+        begins = {"name": "session", "domain": "example.org", "path": "/"}
+        settings: dict[str, Any] = {name: text(begin) for name, begin in begins.items()}
         for name in generator.sample(["name", "domain", "path"], generator.randrange(3)):
             del settings[name]
         try:
@@ -172,7 +174,7 @@ def test_a_host_cookie_cannot_be_weakened() -> None:
         {"secure": False},
     ):
         with pytest.raises(ConfigurationError):
-            Cookie(name="__Host-session", **settings)  # type: ignore[arg-type]
+            Cookie(name="__Host-session", **settings)
     header = Cookie(name="__Host-session").render("x", max_age=None, over_tls=False)
     assert header == "__Host-session=x; Path=/; SameSite=Lax; HttpOnly; Secure"
 

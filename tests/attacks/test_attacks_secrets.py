@@ -13,13 +13,13 @@ from tornado.web import HTTPError
 from app import Config, Group, Route, SessionManager, make_app
 from app.sessions import token
 from app.sessions.gateway import Gateway
-from stores import MemoryStore, Store
-from stores.contract import Create, Delete, Record, Update
+from stores import MemoryStore, Store, open_store
+from stores.contract import Create, Delete, Update
 from tests.helpers.every_store import STORES
 from tests.helpers.leaks import leaks, spellings, whole_log
 from tests.helpers.pages import Kept, Page
 from tests.helpers.raw import RawConnection
-from tests.helpers.records import make_record, make_rotation
+from tests.helpers.records import load_record, make_record, make_rotation
 from tests.helpers.site import Browser, Site
 
 VALUE, USER, PASSWORD = "a-value-kept-in-it", "ada-the-user", "hunter2-the-password"
@@ -53,8 +53,9 @@ class WrongType(Page):
     """Puts what cannot be kept where only the commit finds it."""
 
     def get(self) -> None:
-        self.session["list"] = inside = [VALUE]
-        inside.append({VALUE.encode()})  # type: ignore[arg-type]
+        inside: list[Any] = [VALUE]
+        self.session["list"] = inside
+        inside.append({VALUE.encode()})
 
 
 class WrongValue(Page):
@@ -176,7 +177,7 @@ async def test_nothing_secret_is_logged_when_a_server_is_too_slow_or_refuses(
         assert await look(browser, "/kept", tokens, pages) == 200
 
         url: str = request.getfixturevalue(server).url.replace("://", f"://{USER}:{PASSWORD}@")
-        locked_out = SessionManager(type(store)(url))
+        locked_out = SessionManager(open_store(url))
         browser = serve(ROUTES, locked_out, serve_traceback=True).browser()
         assert await look(browser, "/sign-in", tokens, pages) == 503
         pages += [repr(locked_out), repr(locked_out.store), locked_out.store.name]
@@ -228,7 +229,7 @@ async def test_nothing_secret_is_in_a_repr_or_an_error(any_store: Store) -> None
     assert session._set_cookie is not None
     text = session._set_cookie.partition(";")[0].partition("=")[2]
     id, secret = token.decode(text)
-    record: Record = (await store.load([id]))[id]
+    record = await load_record(store, id)
     assert record.secret_hash == token.hash_secret(secret)
     rotation = make_rotation(record, user=USER, secret_hash=token.hash_secret(secret))
     config = Config(ROUTES, manager, {"cookie_secret": PASSWORD})

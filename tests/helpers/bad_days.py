@@ -36,7 +36,7 @@ Serve = Callable[[str], Site]
 class BadDays:
     """The suite. A subclass names its server and what the server's programs are called."""
 
-    kind: ClassVar[Callable[[Path], Server]]
+    kind: ClassVar[type[Server]]
     programs: ClassVar[tuple[str, ...]]
     max_connections: ClassVar[int]
     """Connections that the service may have at most, however long an outage lasts."""
@@ -50,7 +50,7 @@ class BadDays:
         """A server to do harm to, which has what it acknowledged after it was killed."""
         if reason := missing(*self.programs):
             pytest.skip(reason)
-        server = type(self).kind(tmp_path)
+        server = self.kind(tmp_path)
         yield server
         server.kill()
 

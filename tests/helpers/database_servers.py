@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -48,9 +49,10 @@ class Mongod(Server):
 
     def admin(self, command: str | dict[str, Any]) -> dict[str, Any]:
         """Run a command on this node."""
-        with pymongo.MongoClient(
+        client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(
             self.base_url, directConnection=True, serverSelectionTimeoutMS=2000
-        ) as client:
+        )
+        with client:
             return client.admin.command(command)
 
     def is_ready(self) -> bool:
@@ -110,7 +112,7 @@ class Valkey(Server):
             *("--dir", str(self.folder), *self.options),
         ]
 
-    def admin(self, *words: str | int) -> Any:
+    def admin(self, *words: str | bytes | int) -> Any:
         """Run a command on this node."""
         import redis
 
@@ -144,7 +146,7 @@ class ValkeyCluster:
         for primary, replica in zip(self.primaries, replicas, strict=False):
             replica.admin("CLUSTER", "REPLICATE", primary.admin("CLUSTER", "MYID"))
         for replica in replicas:
-            until(lambda replica=replica: _follows(replica), "a replica to follow")
+            until(functools.partial(_follows, replica), "a replica to follow")
 
     @property
     def url(self) -> str:
@@ -153,7 +155,7 @@ class ValkeyCluster:
     def until_whole(self) -> None:
         """Return when each node that runs finds that every slot is served."""
         for node in (node for node in self.nodes if node.process is not None):
-            until(lambda node=node: _is_whole(node), "the cluster to be whole")
+            until(functools.partial(_is_whole, node), "the cluster to be whole")
 
     def stop(self) -> None:
         for node in self.nodes:
@@ -230,7 +232,7 @@ class Postgres(Server):
 
     def is_ready(self) -> bool:
         ready = _program("postgres").with_name("pg_isready")
-        command = [ready, "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        command: list[str | Path] = [ready, "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0
 
 

@@ -10,6 +10,7 @@ import pytest
 from app import SessionManager
 from app.sessions import token
 from configure import ROUTES
+from stores.contract import Create
 from tests.helpers.raw import raw_request
 from tests.helpers.site import Site
 from tests.helpers.stores_for_tests import SpyStore
@@ -105,7 +106,8 @@ async def test_an_unknown_token_is_a_new_client_and_never_adopted(
 
     _, head, _ = await raw_request(site, "GET", "/sessions/set/Ada", f"Cookie: session={value}")
     given = fresh_token(head)
-    created = [change.record for _, items in store.calls for change in items if changed(change)]
+    changes = [change for _, items in store.calls for change in items]
+    created = [change.record for change in changes if isinstance(change, Create)]
     assert len(created) == 1
     for presented in re.findall(r"[\w-]{54}", value):
         assert token.decode(given)[0] == created[0].id != token.decode(presented)[0]
@@ -257,11 +259,7 @@ async def test_a_method_that_the_example_lacks_is_405(
 
 def fresh_token(head: str) -> str:
     """Return the token that a response's head sets, which must be well-formed."""
+    given: str
     (given,) = re.findall(r"\r\nSet-Cookie: session=([^;]*);", head)
     assert re.fullmatch(token.FORM, given)
     return given
-
-
-def changed(change: object) -> bool:
-    """Tell whether this is a change that has a record in it."""
-    return hasattr(change, "record")

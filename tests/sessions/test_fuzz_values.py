@@ -173,7 +173,8 @@ async def test_a_value_that_holds_itself_is_refused(any_store: Store) -> None:
         for value in (loop, tree):
             with pytest.raises(ValueError, match="nested deeper than 64 levels"):
                 session["loop"] = value
-        session["list"] = later = []
+        later: list[Any] = []
+        session["list"] = later
         later.append(later)
         with pytest.raises(ValueError, match="nested deeper than 64 levels"):
             await manager.commit(session)

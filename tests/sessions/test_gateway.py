@@ -25,7 +25,7 @@ class GatedStore(FaultyStore):
         self.sent: list[int] = []
         self.going: list[asyncio.Event] = []
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
+    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
         self.sent.append(len(ids))
         self.going.append(asyncio.Event())
         await self.going[-1].wait()
@@ -184,8 +184,8 @@ async def test_where_a_part_of_the_store_is_down_its_own_records_fail_and_no_oth
     assert [type(answer) for answer in answers] == [SessionUnavailable, type(None)] * 2
     assert "store faulty:: node 1 is down" in str(answers[0])
     writes = [gateway.write(Update(id)) for id in ids]
-    answers = await asyncio.gather(*writes, return_exceptions=True)
-    assert [type(answer) for answer in answers] == [SessionUnavailable, Outcome] * 2
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [SessionUnavailable, Outcome] * 2
     each = asyncio.ensure_future(gateway.load_each(ids))
     await turns()
     await store.let_go(2)

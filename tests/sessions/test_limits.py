@@ -278,8 +278,9 @@ async def test_a_nested_value_that_is_refused_is_500_and_nothing_is_written(
     class Nested(Page):
         def get(self) -> None:
             self.session["beside"] = 1
-            self.session["kept"] = inside = ["fine"]
-            inside.append(b"not fine")  # type: ignore[arg-type]
+            inside: list[Any] = ["fine"]
+            self.session["kept"] = inside
+            inside.append(b"not fine")
 
     routes = Group("/", Route("nested", Nested), sessions=True)
     response = await serve(routes, SessionManager(store)).browser().get("/nested")

@@ -183,8 +183,10 @@ async def test_signing_out_in_flight_with_the_former_token_ends_the_session(
 async def works_again(browser: Browser) -> dict[str, Any]:
     """Return the session as soon as the token loads it."""
     async with asyncio.timeout(PATIENCE):
-        while (found := (await do(browser))["was"])["id"] is None:
+        found: dict[str, Any] = (await do(browser))["was"]
+        while found["id"] is None:
             await asyncio.sleep(0.01)
+            found = (await do(browser))["was"]
     return found
 
 

@@ -17,7 +17,7 @@ from app.sessions import token
 from app.sessions.values import same
 from stores import MemoryStore
 from stores.contract import JSON, Create, Update
-from tests.helpers.records import make_record
+from tests.helpers.records import load_record, make_record
 from tests.helpers.stores_for_tests import SpyStore
 
 DAY = 24 * 3600
@@ -41,7 +41,7 @@ class Saved:
         return await self.manager.load(f"session={token.encode(self.record.id, self.secret)}")
 
     async def stored(self) -> dict[str, JSON]:
-        return dict((await self.store.inner.load([self.record.id]))[self.record.id].data)
+        return dict((await load_record(self.store.inner, self.record.id)).data)
 
     def updates(self) -> list[Update]:
         """Return the writes there were; all are updates."""

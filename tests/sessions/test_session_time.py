@@ -117,7 +117,8 @@ async def test_what_expired_is_not_read_though_the_store_still_has_it(
     assert len(store.inner) == 1  # type: ignore[arg-type]
     response = await browser.get(steps())
     assert cookies_set(response) == []
-    nothing = {"id": None, "user": None, "created": None, "persistent": True, "data": {}}
+    nothing: dict[str, Any] = {"id": None, "user": None, "created": None}
+    nothing |= {"persistent": True, "data": {}}
     assert answer(response) == {"was": nothing, "now": nothing}
     assert store.kinds == ["Create", "load"]
 

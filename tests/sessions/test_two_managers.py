@@ -95,7 +95,8 @@ async def test_one_page_reads_and_writes_both(serve: Serve) -> None:
     await browser.text("/admin/set/key")
     await browser.text("/admin/in")
     assert await browser.text("/shop/both") == "apple key ada"
-    shop.calls.clear(), admin.calls.clear()
+    shop.calls.clear()
+    admin.calls.clear()
     assert await browser.text("/shop/both?set=1") == "both shop both admin ada"
     assert (shop.kinds, admin.kinds) == (["load", "Update"], ["load", "Update"])
     assert await browser.text("/shop") == "both shop None"

@@ -22,8 +22,8 @@ from pymongo.errors import OperationFailure
 from pymongo.monitoring import CommandListener
 
 from stores import ConfigurationError, MongoStore
-from stores.contract import Create, Delete, Outcome, Record, Update
-from tests.helpers.records import make_record, same_record
+from stores.contract import Change, Create, Delete, Outcome, Record, Update
+from tests.helpers.records import load_record, make_record, same_record
 
 DONE = Outcome.DONE
 
@@ -52,7 +52,8 @@ async def closing(client: Any) -> AsyncIterator[Any]:
 @pytest.fixture
 def collection(mongod: Any) -> Iterator[Any]:
     """A collection of the test's own, as an administrator's client has it."""
-    with pymongo.MongoClient(mongod.url) as client:
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(mongod.url)
+    with client:
         database = client[f"test_{os.urandom(6).hex()}"]
         yield database["sessions"]
         client.drop_database(database)
@@ -130,7 +131,7 @@ async def test_keys_that_mongodb_reads_otherwise_are_percent_encoded_in_the_docu
             "plain": 6,
         }
         assert collection.count_documents({"data.%24set.%24ref.x%2Ey": 2}) == 1
-        assert (await store.load([record.id]))[record.id].data == data
+        assert (await load_record(store, record.id)).data == data
 
 
 @pytest.mark.gen_test
@@ -140,7 +141,7 @@ async def test_an_update_writes_only_the_fields_that_changed(mongod: Any, collec
         await store.write([Create(record)])
         collection.update_one({}, {"$set": {"data.kept": Int64(2)}})  # somebody else, meanwhile
         assert await store.write([Update(record.id, {"changed": 2}, ["removed"])]) == [DONE]
-        found = (await store.load([record.id]))[record.id]
+        found = await load_record(store, record.id)
         assert same_record(record._replace(data={"kept": 2, "changed": 2}), found)
 
 
@@ -268,9 +269,9 @@ async def test_a_client_of_any_settings_serves_and_is_not_closed(
     async with closing(kind(mongod.url, **options)) as client:
         async with opened(client, database=database) as store:
             assert store.name == f"mongodb:{database}"
-            changes = [Create(record), Update(bytes(16), {"n": 1})]
+            changes: list[Change] = [Create(record), Update(bytes(16), {"n": 1})]
             assert await store.write(changes) == [DONE, Outcome.MISSING]
-            assert same_record(record, (await store.load([record.id]))[record.id])
+            assert same_record(record, await load_record(store, record.id))
         assert (await client.admin.command("ping"))["ok"] == 1
 
 

@@ -18,7 +18,7 @@ from stores import MongoStore, StoreUnavailable
 from stores.contract import Create, Outcome, Update
 from tests.helpers import recovery
 from tests.helpers.database_servers import Mongod
-from tests.helpers.records import make_record
+from tests.helpers.records import load_record, make_record
 from tests.helpers.servers import missing
 from tests.helpers.sockets import connections_to
 
@@ -79,7 +79,7 @@ async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_i
         found = await eventually(lambda: store.load([record.id]))
         assert found[record.id].data in ({"n": 0}, {"n": 1})  # it may arrive late
         assert await eventually(lambda: store.write([Update(record.id, {"n": 2})])) == [DONE]
-        assert (await store.load([record.id]))[record.id].data == {"n": 2}
+        assert (await load_record(store, record.id)).data == {"n": 2}
 
 
 @pytest.mark.gen_test(timeout=30)

@@ -14,7 +14,7 @@ from stores.contract import Create, Delete, Outcome, Record, Update
 from stores.redis import RedisStore
 from stores.redis.client import MAX_CONNECTIONS
 from tests.helpers.database_servers import Valkey, ValkeyCluster
-from tests.helpers.records import make_record
+from tests.helpers.records import load_record, load_records, make_record
 from tests.helpers.recovery import eventually
 from tests.helpers.servers import missing
 
@@ -84,7 +84,7 @@ async def test_a_node_that_is_down_fails_its_own_sessions_and_no_others(
                     assert time.monotonic() - begun < 2 * TIMEOUT
                 for other in (first, third):
                     assert await store.write([Update(other.id, {"n": n})]) == [DONE]
-                    assert (await store.load([other.id]))[other.id].data == {"n": n}
+                    assert (await load_record(store, other.id)).data == {"n": n}
         finally:
             getattr(node, {"kill": "start", "pause": "resume"}[how])()
         # Killed, it lost its sessions: this cluster writes nothing to a disk.
@@ -126,14 +126,13 @@ async def test_sessions_are_found_and_changed_while_their_slot_moves_and_afterwa
         target.admin("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
         source.admin("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
         try:
-            changes = [Create(record), Delete(bytes(16))]
-            assert await store.write(changes) == [DONE, DONE]
+            assert await store.write([Create(record), Delete(bytes(16))]) == [DONE, DONE]
             assert await store.write([Update(record.id, {"n": 1})]) == [DONE]
-            assert (await store.load([record.id]))[record.id].data == {"n": 1}
+            assert (await load_record(store, record.id)).data == {"n": 1}
             for node in (target, source):
                 node.admin("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
             assert await store.write([Update(record.id, {"n": 2})]) == [DONE]  # MOVED
-            assert (await store.load([record.id]))[record.id].data == {"n": 2}
+            assert (await load_record(store, record.id)).data == {"n": 2}
             assert await store.write([Delete(record.id)]) == [DONE]
         finally:
             for node in (source, target, cluster.nodes[2]):
@@ -150,4 +149,4 @@ async def test_scripts_that_one_node_forgot_are_sent_to_it_again(cluster: Valkey
         await store.write([Update(id, {"n": 1}) for id in ids])
         cluster.nodes[2].admin("SCRIPT", "FLUSH")
         assert await store.write([Update(id, {"n": 2}) for id in ids]) == [DONE] * 6
-        assert [r.data for r in (await store.load(ids)).values()] == [{"n": 2}] * 6
+        assert [r.data for r in (await load_records(store, ids)).values()] == [{"n": 2}] * 6

@@ -16,7 +16,7 @@ from stores import Store, StoreUnavailable
 from stores.contract import Create, Delete, Outcome, Record, Update
 from stores.redis import RedisStore
 from stores.redis.client import MAX_CONNECTIONS
-from tests.helpers.records import make_record
+from tests.helpers.records import load_record, load_records, make_record
 from tests.store_contract import StoreContract
 
 DONE, MISSING, CONFLICT = Outcome.DONE, Outcome.MISSING, Outcome.CONFLICT
@@ -118,7 +118,7 @@ async def test_the_server_expires_a_session_and_an_extension_never_shortens_it(
         assert later * 1000 <= at < later * 1000 + 2
         await store.write([Update(record.id, {"n": 1}, expires=record.expires)])
         assert await server.pexpiretime(key) == at
-        assert (await store.load([record.id]))[record.id].expires == later
+        assert (await load_record(store, record.id)).expires == later
 
 
 @pytest.mark.gen_test
@@ -127,12 +127,12 @@ async def test_a_session_of_very_many_keys_is_written_changed_and_emptied(valkey
     record = make_record(data=many)
     async with opened(valkey.url) as store:
         assert await store.write([Create(record)]) == [DONE]
-        assert (await store.load([record.id]))[record.id] == record
+        assert await load_record(store, record.id) == record
         changed = {key: -value for key, value in many.items()}
         assert await store.write([Update(record.id, changed)]) == [DONE]
-        assert (await store.load([record.id]))[record.id].data == changed
+        assert (await load_record(store, record.id)).data == changed
         assert await store.write([Update(record.id, {"last": 1}, list(many))]) == [DONE]
-        assert (await store.load([record.id]))[record.id].data == {"last": 1}
+        assert (await load_record(store, record.id)).data == {"last": 1}
 
 
 @pytest.mark.gen_test
@@ -163,7 +163,7 @@ async def test_scripts_that_the_server_forgot_are_sent_again(valkey: Any) -> Non
         # All of one call are concurrent: the third may have been deleted before it was changed.
         assert outcomes[:2] == [DONE, DONE]
         assert outcomes[3:] == [DONE, MISSING]
-        found = await store.load([r.id for r in records])
+        found = await load_records(store, [r.id for r in records])
         assert {id: r.data for id, r in found.items()} == {r.id: {"n": 1} for r in records[:2]}
 
 

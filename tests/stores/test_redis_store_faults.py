@@ -18,7 +18,7 @@ from stores.contract import Create, Delete, Outcome, Record, Update
 from stores.redis import RedisStore
 from stores.redis.client import MAX_CONNECTIONS
 from tests.helpers.database_servers import Valkey
-from tests.helpers.records import make_record
+from tests.helpers.records import load_record, make_record
 from tests.helpers.recovery import eventually
 from tests.helpers.relay import Relay
 from tests.helpers.writers import Writer, until_failed, until_written
@@ -68,7 +68,7 @@ async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_i
         found = await eventually(lambda: store.load([record.id]))
         assert found[record.id] in (record, record._replace(data={"n": 1}))  # it may arrive late
         assert await store.write([Update(record.id, {"n": 2})]) == [DONE]
-        assert (await store.load([record.id]))[record.id].data == {"n": 2}
+        assert (await load_record(store, record.id)).data == {"n": 2}
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -207,10 +207,8 @@ async def test_no_request_notices_a_restart_between_two_requests(server: Valkey)
         changes = [store.write([Update(record.id, {"n": 1})]) for record in records]
         assert await asyncio.gather(*changes) == [[DONE]] * MAX_CONNECTIONS
         server.restart()  # not noticed, but read again
-        loads = await asyncio.gather(*(store.load([record.id]) for record in records))
-        assert [found[r.id].data for found, r in zip(loads, records, strict=True)] == [
-            {"n": 1}
-        ] * MAX_CONNECTIONS
+        found = await asyncio.gather(*(load_record(store, record.id) for record in records))
+        assert [record.data for record in found] == [{"n": 1}] * MAX_CONNECTIONS
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -228,7 +226,7 @@ async def test_a_connection_cut_before_the_answer_fails_a_write_once_and_a_read_
         relay.cut_next_answer = True
         with pytest.raises(StoreUnavailable, match="ConnectionBroken"):
             await store.write([Update(record.id, {"n": 1})])
-        assert (await store.load([record.id]))[record.id].data == {"n": 1}  # done, but who knew
+        assert (await load_record(store, record.id)).data == {"n": 1}  # done, but who knew
         assert await store.write([Update(record.id, {"n": 2})]) == [DONE]
     relay.close()
 
@@ -241,9 +239,9 @@ async def test_an_outage_under_load_does_not_heap_up_connections(server: Valkey)
         before = len(os.listdir("/dev/fd"))
         server.pause()
         for _ in range(3):
-            attempts = [store.write([Update(r.id, r.data) for r in records]) for _ in range(30)]
-            attempts += [store.load([record.id]) for record in records]
-            answers = await asyncio.gather(*attempts, return_exceptions=True)
+            writes = [store.write([Update(r.id, r.data) for r in records]) for _ in range(30)]
+            loads = [store.load([record.id]) for record in records]
+            answers = await asyncio.gather(*writes, *loads, return_exceptions=True)
             assert {type(answer) for answer in answers} == {StoreUnavailable}
             # A connection that was cut with words still to send lives until the server goes on.
             assert len(os.listdir("/dev/fd")) <= before + 2 * MAX_CONNECTIONS

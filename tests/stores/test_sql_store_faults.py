@@ -19,7 +19,7 @@ from stores.contract import Create, Delete, Outcome, Update
 from stores.sql import SQLStore
 from stores.sql.url import MAX_CONNECTIONS
 from tests.helpers.process import environment
-from tests.helpers.records import make_record
+from tests.helpers.records import load_record, make_record
 from tests.helpers.sql_databases import (
     ask,
     engine_of,
@@ -88,7 +88,7 @@ async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_i
         found = await eventually(lambda: store.load([record.id]))
         assert found[record.id].data == {"n": 0}  # what was cut off in the middle was undone
         assert await eventually(lambda: store.write([Update(record.id, {"n": 2})])) == [DONE]
-        assert (await store.load([record.id]))[record.id].data == {"n": 2}
+        assert (await load_record(store, record.id)).data == {"n": 2}
 
 
 @pytest.mark.gen_test(timeout=30)

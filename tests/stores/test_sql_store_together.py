@@ -18,7 +18,7 @@ from stores import StoreUnavailable
 from stores.contract import Create, Outcome, Record, Update
 from stores.sql import SQLStore
 from tests.helpers.process import environment
-from tests.helpers.records import make_record
+from tests.helpers.records import load_record, make_record
 from tests.helpers.sql_databases import engine_of, opened, server, shared_server, table, url
 
 pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
@@ -158,7 +158,7 @@ async def test_operations_cancelled_at_any_moment_leave_no_connection_dirty(
         assert 0 < answered < 100
         for record in records:
             assert await store.write([Update(record.id, {"n": -1})]) == [DONE]
-            assert (await store.load([record.id]))[record.id].data["n"] == -1
+            assert (await load_record(store, record.id)).data["n"] == -1
 
 
 # Others in the way
