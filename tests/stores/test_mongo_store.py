@@ -6,7 +6,7 @@ import inspect
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,19 +23,14 @@ from pymongo.monitoring import CommandListener
 
 from stores import ConfigurationError, MongoStore
 from stores.contract import Change, Create, Delete, Outcome, Record, Update
+from tests.helpers.opened import while_open
 from tests.helpers.records import load_record, make_record, same_record
 
 DONE = Outcome.DONE
 
 
-@asynccontextmanager
-async def opened(source: Any, **options: Any) -> AsyncIterator[MongoStore]:
-    store = MongoStore(source, **options)
-    try:
-        await store.open()
-        yield store
-    finally:
-        await store.close()
+def opened(source: Any, **options: Any) -> AbstractAsyncContextManager[MongoStore]:
+    return while_open(MongoStore(source, **options))
 
 
 @asynccontextmanager

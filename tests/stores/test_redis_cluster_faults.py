@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
@@ -14,6 +14,7 @@ from stores.contract import Create, Delete, Outcome, Record, Update
 from stores.redis import RedisStore
 from stores.redis.client import MAX_CONNECTIONS
 from tests.helpers.database_servers import Valkey, ValkeyCluster
+from tests.helpers.opened import while_open
 from tests.helpers.records import load_record, load_records, make_record
 from tests.helpers.recovery import eventually
 from tests.helpers.servers import missing
@@ -32,15 +33,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]
     cluster.stop()
 
 
-@asynccontextmanager
-async def opened(cluster: ValkeyCluster, timeout: float = TIMEOUT) -> AsyncIterator[RedisStore]:
+def opened(
+    cluster: ValkeyCluster, timeout: float = TIMEOUT
+) -> AbstractAsyncContextManager[RedisStore]:
     hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster.nodes)
-    store = RedisStore(f"redis+cluster://{hosts}", timeout=timeout)
-    try:
-        await store.open()
-        yield store
-    finally:
-        await store.close()
+    return while_open(RedisStore(f"redis+cluster://{hosts}", timeout=timeout))
 
 
 def slot_of(node: Valkey, store: RedisStore, record: Record) -> int:

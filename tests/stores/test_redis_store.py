@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -16,6 +16,8 @@ from stores import Store, StoreUnavailable
 from stores.contract import Create, Delete, Outcome, Record, Update
 from stores.redis import RedisStore
 from stores.redis.client import MAX_CONNECTIONS
+from tests.helpers.opened import while_open
+from tests.helpers.outages import check_reopening
 from tests.helpers.records import load_record, load_records, make_record
 from tests.store_contract import StoreContract
 
@@ -34,14 +36,8 @@ class TestRedisClusterStore(StoreContract):
         return RedisStore(valkey_cluster.url)
 
 
-@asynccontextmanager
-async def opened(source: Any, **options: Any) -> AsyncIterator[RedisStore]:
-    store = RedisStore(source, **options)
-    try:
-        await store.open()
-        yield store
-    finally:
-        await store.close()
+def opened(source: Any, **options: Any) -> AbstractAsyncContextManager[RedisStore]:
+    return while_open(RedisStore(source, **options))
 
 
 @asynccontextmanager
@@ -198,16 +194,7 @@ async def test_the_number_of_connections_is_bounded(valkey: Any) -> None:
 
 @pytest.mark.gen_test
 async def test_a_store_that_is_not_open_says_so_and_opens_again(valkey: Any) -> None:
-    record = make_record()
-    async with opened(valkey.url) as store:
-        await store.open()
-        await store.write([Create(record)])
-    await store.close()
-    with pytest.raises(StoreUnavailable, match="not open"):
-        await store.load([record.id])
-    await store.open()
-    assert await store.load([record.id]) == {record.id: record}
-    await store.close()
+    await check_reopening(RedisStore(valkey.url))
 
 
 @pytest.mark.gen_test

@@ -6,8 +6,8 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from stores.contract import Create, Delete, Outcome, Record, Update
 from stores.redis import RedisStore
 from stores.redis.client import MAX_CONNECTIONS
 from tests.helpers.database_servers import Valkey
+from tests.helpers.opened import while_open
+from tests.helpers.outages import Operation, check_deadline, check_late_start
 from tests.helpers.records import load_record, make_record
 from tests.helpers.recovery import eventually
 from tests.helpers.relay import Relay
@@ -35,14 +37,8 @@ def server(tmp_path: Path) -> Iterator[Valkey]:
     server.kill()
 
 
-@asynccontextmanager
-async def opened(url: str, timeout: float = TIMEOUT) -> AsyncIterator[RedisStore]:
-    store = RedisStore(url, timeout=timeout)
-    try:
-        await store.open()
-        yield store
-    finally:
-        await store.close()
+def opened(url: str, timeout: float = TIMEOUT) -> AbstractAsyncContextManager[RedisStore]:
+    return while_open(RedisStore(url, timeout=timeout))
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -53,17 +49,13 @@ async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_i
     async with opened(server.url) as store:
         await store.write([Create(record)])
         server.pause()
-        operations: list[Callable[[], Awaitable[Any]]] = [
+        operations: list[Operation] = [
             lambda: store.load([record.id]),
             lambda: store.write([Update(record.id, {"n": 1})]),
             store.ping,
             store.open,
         ]
-        for operation in operations:
-            begun = time.monotonic()
-            with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.5 s"):
-                await operation()
-            assert time.monotonic() - begun < 2 * TIMEOUT
+        await check_deadline(operations, r"did not answer within 0\.5 s", 2 * TIMEOUT)
         server.resume()
         found = await eventually(lambda: store.load([record.id]))
         assert found[record.id] in (record, record._replace(data={"n": 1}))  # it may arrive late
@@ -171,15 +163,7 @@ async def test_no_acknowledged_write_is_lost_when_the_server_is_killed_under_loa
 
 @pytest.mark.gen_test(timeout=30)
 async def test_a_server_that_starts_after_the_store_is_found(server: Valkey) -> None:
-    server.kill()
-    store = RedisStore(server.url, timeout=TIMEOUT)
-    for _ in range(2):
-        with pytest.raises(StoreUnavailable, match="does not answer"):
-            await store.open()
-    server.start()
-    await eventually(store.open)
-    assert await store.load([bytes(16)]) == {}
-    await store.close()
+    await check_late_start(server, RedisStore(server.url, timeout=TIMEOUT), "does not answer")
 
 
 @pytest.mark.gen_test(timeout=30)

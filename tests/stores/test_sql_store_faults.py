@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from stores import StoreUnavailable
 from stores.contract import Create, Delete, Outcome, Update
 from stores.sql import SQLStore
 from stores.sql.url import MAX_CONNECTIONS
+from tests.helpers.outages import Operation, check_deadline, check_late_start
 from tests.helpers.process import environment
 from tests.helpers.records import load_record, make_record
 from tests.helpers.sql_databases import (
@@ -68,7 +68,7 @@ async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_i
         await store.write([Create(record)])
         fresh = SQLStore(server.url, table=table, timeout=TIMEOUT)
         server.pause()
-        operations: list[Callable[[], Awaitable[Any]]] = [
+        operations: list[Operation] = [
             lambda: store.load([record.id]),
             lambda: store.write([Update(record.id, {"n": 1})]),
             store.ping,
@@ -76,11 +76,7 @@ async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_i
             fresh.open,
             lambda: store.sweep(0, 10),
         ]
-        for operation in operations:
-            begun = time.monotonic()
-            with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.5 s"):
-                await operation()
-            assert time.monotonic() - begun < 2 * TIMEOUT
+        await check_deadline(operations, r"did not answer within 0\.5 s", 2 * TIMEOUT)
         server.resume()
         await eventually(fresh.open)
         assert await fresh.load([record.id])
@@ -200,15 +196,8 @@ async def test_connections_from_before_a_restart_are_replaced_unnoticed(
 
 @pytest.mark.gen_test(timeout=60)
 async def test_a_server_that_starts_after_the_store_is_found(server: Any, table: str) -> None:
-    server.kill()
     store = SQLStore(server.url, table=table, timeout=TIMEOUT)
-    for _ in range(2):
-        with pytest.raises(StoreUnavailable, match=r"does not answer|2003"):
-            await store.open()
-    server.start()  # in this thread, with which it ends
-    await eventually(store.open)
-    assert await store.load([bytes(16)]) == {}
-    await store.close()
+    await check_late_start(server, store, r"does not answer|2003")
 
 
 WRITER = """

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from stores import ConfigurationError, StoreUnavailable, open_store
 from stores.contract import Create, Outcome, Update
 from stores.sql import SQLStore
+from tests.helpers.outages import check_reopening
 from tests.helpers.process import environment
 from tests.helpers.records import make_record
 from tests.helpers.sql_databases import engine_of, opened, table, url
@@ -162,16 +163,7 @@ async def test_an_option_that_a_driver_does_not_know_is_told(
 
 @pytest.mark.gen_test
 async def test_a_store_that_is_not_open_says_so_and_opens_again(url: str, table: str) -> None:
-    record = make_record()
-    async with opened(url, table) as store:
-        await store.open()
-        await store.write([Create(record)])
-    await store.close()
-    with pytest.raises(StoreUnavailable, match="not open"):
-        await store.load([record.id])
-    await store.open()
-    assert await store.load([record.id]) == {record.id: record}
-    await store.close()
+    await check_reopening(SQLStore(url, table=table))
 
 
 # SQLite's file
