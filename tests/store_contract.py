@@ -60,7 +60,7 @@ class StoreContract(ValuesContract, UpdatesContract):
         assert list(await store.load([record.id])) == [record.id]
         await store.close()
 
-    def test_its_name_is_one_line_and_its_settings_are_of_their_types(self, store: Store) -> None:
+    def test_name_timeout_and_shared_are_of_their_types(self, store: Store) -> None:
         assert store.name
         assert store.name.isprintable()
         assert store.timeout is None or store.timeout > 0
@@ -159,9 +159,8 @@ class StoreContract(ValuesContract, UpdatesContract):
     # Expiry
 
     @pytest.mark.gen_test
-    async def test_an_expired_record_is_no_error_whether_it_is_still_there_or_not(
-        self, opened: Store
-    ) -> None:
+    async def test_an_expired_record_is_no_error(self, opened: Store) -> None:
+        """An expired record is no error, whether it is still there or not."""
         dead = make_record(expires=time.time() - 60)
         assert await opened.write([Create(dead)]) == [DONE]
         found = await load_records(opened, [dead.id])
@@ -172,9 +171,7 @@ class StoreContract(ValuesContract, UpdatesContract):
         assert await opened.write([Delete(dead.id)]) == [DONE]
 
     @pytest.mark.gen_test
-    async def test_a_sweep_removes_the_dead_in_steps_and_leaves_the_living(
-        self, opened: Store
-    ) -> None:
+    async def test_a_sweep_removes_in_steps_what_expired_alone(self, opened: Store) -> None:
         now = time.time()
         dead = [make_record(created=now - 900, expires=now - 300) for _ in range(25)]
         living = [make_record(data={"n": n}) for n in range(5)]

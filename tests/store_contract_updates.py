@@ -86,9 +86,8 @@ class UpdatesContract:
         assert found.data == {f"k{n}": n for n in range(20)}
 
     @pytest.mark.gen_test
-    async def test_concurrent_calls_over_the_same_records_do_not_block_each_other(
-        self, opened: Store
-    ) -> None:
+    async def test_concurrent_calls_do_not_block_each_other(self, opened: Store) -> None:
+        """Concurrent calls over the same records do not block each other."""
         records = [make_record() for _ in range(10)]
         await opened.write([Create(record) for record in records])
         orders = [records, records[::-1], records[5:] + records[:5], records[::2] + records[1::2]]

@@ -115,9 +115,10 @@ ARGUMENTS = [
 @pytest.mark.gen_test
 @pytest.mark.parametrize("name", ["one", "rest"])
 @pytest.mark.parametrize("argument", ARGUMENTS)
-async def test_a_reversed_url_is_a_path_on_this_site_whatever_the_argument(
+async def test_a_reversed_url_stays_on_this_site(
     serve: Callable[..., Site], name: str, argument: str
 ) -> None:
+    """A reversed URL is a path on this site, whatever the argument."""
     site = serve(LINKS)
     url = site.application.reverse_url(name, argument)
     assert re.fullmatch(r"/(?![/\\])[!-~]+", url), url
@@ -131,7 +132,8 @@ async def test_a_reversed_url_is_a_path_on_this_site_whatever_the_argument(
 # The cookie's settings, however they came into the configuration
 
 
-def test_a_cookie_is_refused_or_renders_as_one_header_with_its_attributes() -> None:
+def test_a_cookie_is_refused_or_is_one_whole_header() -> None:
+    """A cookie is refused, or renders as one header with its attributes."""
     generator = random.Random(seed())
     signs = [*'a;=, \t\r\n\0\x7f"\\/._-%é\u2028\U0001f600', "__Host-", "example.org", "; Secure"]
     accepted = 0
@@ -179,6 +181,6 @@ def test_a_host_cookie_cannot_be_weakened() -> None:
     assert header == "__Host-session=x; Path=/; SameSite=Lax; HttpOnly; Secure"
 
 
-def test_the_application_refuses_cross_origin_requests_unless_told_otherwise() -> None:
+def test_cross_origin_requests_are_refused_by_default() -> None:
     application = make_app(Config(ROUTES, SessionManager(MemoryStore())))
     assert application.settings["cross_origin_protection"] is True

@@ -119,9 +119,10 @@ async def look(browser: Browser, path: str, tokens: list[str], pages: list[str])
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("traceback", [False, True])
-async def test_nothing_secret_is_logged_or_answered_whatever_goes_wrong(
+async def test_no_secret_is_told_whatever_goes_wrong(
     serve: Callable[..., Site], any_store: Store, traceback: bool
 ) -> None:
+    """Nothing secret is logged or answered, whatever goes wrong."""
     tokens: list[str] = []
     with nothing_leaks(tokens, VALUE, USER) as pages:
         site = serve(ROUTES, SessionManager(any_store), serve_traceback=traceback)
@@ -139,9 +140,10 @@ async def test_nothing_secret_is_logged_or_answered_whatever_goes_wrong(
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_nothing_secret_is_logged_or_answered_when_the_store_fails(
+async def test_no_secret_is_told_when_the_store_fails(
     serve: Callable[..., Site], any_store: Store
 ) -> None:
+    """Nothing secret is logged or answered when the store fails."""
     store = any_store
     tokens: list[str] = []
     with nothing_leaks(tokens, VALUE, USER) as pages:
@@ -162,7 +164,7 @@ async def test_nothing_secret_is_logged_or_answered_when_the_store_fails(
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize(("kind", "server"), [("mongodb", "mongod"), ("valkey", "valkey")])
-async def test_nothing_secret_is_logged_when_a_server_is_too_slow_or_refuses(
+async def test_no_secret_is_logged_when_a_server_is_slow_or_refuses(
     serve: Callable[..., Site], request: pytest.FixtureRequest, kind: str, server: str
 ) -> None:
     tokens: list[str] = []
@@ -184,9 +186,10 @@ async def test_nothing_secret_is_logged_when_a_server_is_too_slow_or_refuses(
 
 
 @pytest.mark.gen_test
-async def test_a_request_that_tornado_cannot_read_leaves_no_cookie_in_the_log(
+async def test_a_malformed_request_leaves_no_cookie_in_the_log(
     serve: Callable[..., Site],
 ) -> None:
+    """A request that Tornado cannot read leaves no cookie in the log."""
     tokens: list[str] = []
     with nothing_leaks(tokens, VALUE) as pages:
         site = serve(ROUTES, SessionManager(MemoryStore()))
@@ -208,7 +211,7 @@ async def test_a_request_that_tornado_cannot_read_leaves_no_cookie_in_the_log(
 
 
 @pytest.mark.gen_test
-async def test_a_change_that_comes_too_late_is_an_error_without_the_value(
+async def test_a_late_changes_error_does_not_tell_the_value(
     serve: Callable[..., Site],
 ) -> None:
     tokens: list[str] = []

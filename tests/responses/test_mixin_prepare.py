@@ -77,7 +77,7 @@ async def test_prepare_of_the_handlers_own_has_the_session(
 
 
 @pytest.mark.gen_test
-async def test_a_prepare_that_forgot_the_mixins_is_an_error_that_says_so(
+async def test_a_prepare_that_forgot_the_mixins_is_an_error(
     serve: Serve, ran: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     class Forgetful(Counted):
@@ -91,9 +91,11 @@ async def test_a_prepare_that_forgot_the_mixins_is_an_error_that_says_so(
 
 
 @pytest.mark.gen_test
-async def test_a_prepare_that_did_not_await_the_mixins_is_an_error_that_says_so(
+async def test_a_prepare_that_did_not_await_is_an_error(
     serve: Serve, ran: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    """A prepare that did not await the mixin's is an error that says so."""
+
     class Impatient(Counted):
         def prepare(self) -> None:  # type: ignore[override]
             super().prepare()  # type: ignore[unused-coroutine]
@@ -105,7 +107,7 @@ async def test_a_prepare_that_did_not_await_the_mixins_is_an_error_that_says_so(
 
 
 @pytest.mark.gen_test
-async def test_the_session_before_super_prepare_is_an_error_that_says_so(
+async def test_the_session_before_super_prepare_is_an_error(
     serve: Serve, ran: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     class Early(Counted):
@@ -199,7 +201,7 @@ async def test_the_verb_never_runs_after_prepare_has_answered(
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize(("page", "status"), ENDINGS)
-async def test_the_verb_never_runs_when_prepares_answer_cannot_be_saved(
+async def test_no_verb_runs_when_prepares_answer_cannot_be_saved(
     serve: Serve, ran: list[str], page: type[RequestHandler], status: int
 ) -> None:
     store = FaultyStore()

@@ -184,14 +184,14 @@ def test_a_route_must_fit_its_handlers_methods(route: Route, method: str) -> Non
     assert f"does not fit {method}" in str(raised.value)
 
 
-def test_sessions_without_a_manager_is_an_error_that_names_the_group() -> None:
+def test_sessions_without_a_manager_names_the_group() -> None:
     routes = Group("/top", Group("inner", Route("a", Page), sessions=True))
     with pytest.raises(ConfigurationError) as raised:
         make_app(Config(routes))
     assert "group /top/inner: sessions=True, but the Config has no manager" in str(raised.value)
 
 
-def test_a_host_cookie_with_a_domain_is_an_error_that_names_the_cookie() -> None:
+def test_a_host_cookie_with_a_domain_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="'__Host-id': a __Host- name allows no Domain"):
         manager(name="__Host-id", domain="example.org")
 

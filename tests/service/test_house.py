@@ -1,4 +1,4 @@
-"""The direction of imports: main -> configure -> handlers -> app -> app.sessions -> stores."""
+"""The house: imports point one way, and a test has a short name."""
 
 from __future__ import annotations
 
@@ -151,3 +151,15 @@ def test_every_module_of_the_service_is_looked_at() -> None:
 )
 def test_an_import_the_other_way_is_found(module: str, source: str) -> None:
     assert any(mistake(module, other) for other in imported(source, set(sources())))
+
+
+def test_the_name_of_a_test_is_under_60_characters() -> None:
+    names = [
+        node.name
+        for file in (TOP / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if node.name.startswith("test_")
+    ]
+    assert len(names) > 500
+    assert [name for name in names if len(name) >= 60] == []

@@ -76,7 +76,8 @@ async def test_what_arrives_in_one_turn_goes_together() -> None:
 
 
 @pytest.mark.gen_test
-async def test_nobody_joins_what_was_sent_and_few_calls_are_on_their_way() -> None:
+async def test_nobody_joins_what_was_sent_and_calls_are_few() -> None:
+    """Nobody joins what was sent, and few calls are in flight."""
     store = GatedStore()
     gateway = Gateway(store)
     await gateway.open()
@@ -128,7 +129,7 @@ async def test_one_id_asked_for_many_times_is_loaded_once() -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_read_that_begins_after_a_write_was_acknowledged_sees_it() -> None:
+async def test_a_read_after_an_acknowledged_write_sees_it() -> None:
     store = FaultyStore()
     gateway = Gateway(store)
     record = make_record(data={"n": 0})
@@ -170,7 +171,8 @@ class PartlyDown(GatedStore):
 
 
 @pytest.mark.gen_test
-async def test_where_a_part_of_the_store_is_down_its_own_records_fail_and_no_others() -> None:
+async def test_a_part_of_the_store_that_is_down_fails_alone() -> None:
+    """Where a part of the store is down, its own records fail and no others."""
     store = PartlyDown()
     gateway = Gateway(store)
     await gateway.open()
@@ -227,9 +229,10 @@ async def test_a_lone_load_that_is_cancelled_leaves_the_way_free() -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_store_of_another_shape_says_so_a_bug_says_only_its_kind(
+async def test_another_shape_is_told_and_of_a_bug_its_kind_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """A store of another shape says so; a bug says only its kind."""
     store = FaultyStore()
     gateway = Gateway(store)
     store.fail["open"] = ConfigurationError("the table has other columns; name another")

@@ -14,9 +14,8 @@ from tests.helpers.hostile_cookies import is_token
 
 
 @pytest.mark.gen_test
-async def test_id_and_secret_are_all_bits_of_the_operating_systems_generator(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_id_and_secret_are_of_the_systems_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Id and secret are all bits of the operating system's generator."""
     drawn: list[bytes] = []
     urandom = os.urandom
 

@@ -204,7 +204,8 @@ class Open(Page, WebSocketHandler):
 
 
 @pytest.mark.gen_test
-async def test_a_socket_saves_the_other_session_and_is_closed_when_that_ends(serve: Serve) -> None:
+async def test_a_socket_saves_the_other_session_and_ends_with_it(serve: Serve) -> None:
+    """A socket saves the other session, and is closed when that ends."""
     shop, admin = managers()
     page = type("Socket", (Open,), {"other": admin})
     routes = Group(

@@ -110,9 +110,7 @@ async def test_a_session_is_a_document_that_people_can_read(mongod: Any, collect
 
 
 @pytest.mark.gen_test
-async def test_keys_that_mongodb_reads_otherwise_are_percent_encoded_in_the_document(
-    mongod: Any, collection: Any
-) -> None:
+async def test_keys_special_to_mongodb_are_percent_encoded(mongod: Any, collection: Any) -> None:
     data = {"a.b": 1, "$set": {"$ref": {"x.y": 2}}, "": 3, "50%": 4, "\x00": 5, "plain": 6}
     record = make_record(data=data)
     async with opened(mongod.url, database=collection.database.name) as store:
@@ -211,7 +209,7 @@ def _indexes(collection: Any) -> list[Any]:
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize(("mend", "make"), [s[1:] for s in SHAPES], ids=[s[0] for s in SHAPES])
-async def test_what_is_there_of_another_shape_is_told_and_left_as_it_is(
+async def test_another_shape_is_told_and_left_as_it_is(
     mongod: Any, collection: Any, mend: str, make: Callable[[Any], Any]
 ) -> None:
     make(collection)

@@ -54,9 +54,8 @@ async def opened(kind: str, url: str) -> AsyncIterator[MongoStore]:
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("kind", ["motor", "pymongo"])
-async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_it_goes_on(
-    server: Mongod, kind: str
-) -> None:
+async def test_a_stopped_server_fails_within_the_deadline(server: Mongod, kind: str) -> None:
+    """A stopped server fails within the deadline, and all is well when it goes on."""
     record = make_record(data={"n": 0})
     async with opened(kind, server.url) as store:
         await store.write([Create(record)])
@@ -78,9 +77,8 @@ async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_i
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("kind", ["motor", "pymongo"])
-async def test_a_killed_server_loses_nothing_acknowledged_and_is_found_again(
-    server: Mongod, kind: str
-) -> None:
+async def test_a_killed_server_loses_nothing_acknowledged(server: Mongod, kind: str) -> None:
+    """A killed server loses nothing that it acknowledged, and is found again."""
     records = [make_record(data={"n": 0}) for _ in range(50)]
     async with opened(kind, server.url) as store:
         await store.write([Create(record) for record in records])
@@ -103,9 +101,7 @@ async def test_a_server_that_starts_after_the_store_is_found(server: Mongod) -> 
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_the_number_of_connections_is_bounded_also_while_nobody_answers(
-    server: Mongod,
-) -> None:
+async def test_connections_are_bounded_also_while_nobody_answers(server: Mongod) -> None:
     records = [make_record() for _ in range(200)]
     async with opened("motor", server.url) as store:
         await asyncio.gather(*(store.write([Create(record)]) for record in records[:20]))

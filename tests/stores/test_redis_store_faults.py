@@ -42,9 +42,8 @@ def opened(url: str, timeout: float = TIMEOUT) -> AbstractAsyncContextManager[Re
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_it_goes_on(
-    server: Valkey,
-) -> None:
+async def test_a_stopped_server_fails_within_the_deadline(server: Valkey) -> None:
+    """A stopped server fails within the deadline, and all is well when it goes on."""
     record = make_record(data={"n": 0})
     async with opened(server.url) as store:
         await store.write([Create(record)])
@@ -64,9 +63,8 @@ async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_i
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_the_answer_to_a_cancelled_load_is_not_taken_for_the_answer_to_the_next(
-    server: Valkey,
-) -> None:
+async def test_a_cancelled_loads_answer_is_not_the_next_ones(server: Valkey) -> None:
+    """The answer to a cancelled load is not taken for the answer to the next."""
     cancelled, wanted = make_record(data={"whose": "other"}), make_record(data={"whose": "mine"})
     async with opened(server.url, timeout=5) as store:
         await store.write([Create(cancelled), Create(wanted)])
@@ -91,9 +89,8 @@ async def test_loads_cancelled_at_any_moment_leave_no_answer_behind(server: Valk
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_loads_cancelled_at_any_moment_leave_no_answer_behind_in_a_cluster(
-    valkey_cluster: Any,
-) -> None:
+async def test_cancelled_loads_leave_no_answer_in_a_cluster(valkey_cluster: Any) -> None:
+    """Loads that are cancelled at any moment leave no answer behind in a cluster."""
     await cancel_loads_at_any_moment(valkey_cluster.url)
 
 
@@ -122,9 +119,8 @@ async def cancel_loads_at_any_moment(url: str) -> None:
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_a_killed_server_loses_nothing_acknowledged_and_is_found_again(
-    server: Valkey,
-) -> None:
+async def test_a_killed_server_loses_nothing_acknowledged(server: Valkey) -> None:
+    """A killed server loses nothing that it acknowledged, and is found again."""
     record = make_record(data={"n": 0})
     async with opened(server.url) as store:
         await store.write([Create(record)])
@@ -142,9 +138,8 @@ async def test_a_killed_server_loses_nothing_acknowledged_and_is_found_again(
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_no_acknowledged_write_is_lost_when_the_server_is_killed_under_load(
-    server: Valkey,
-) -> None:
+async def test_no_write_is_lost_when_killed_under_load(server: Valkey) -> None:
+    """No acknowledged write is lost when the server is killed under load."""
     async with opened(server.url) as store:
         writers = [Writer(store) for _ in range(10)]
         await store.write([Create(writer.record) for writer in writers])
@@ -167,7 +162,8 @@ async def test_a_server_that_starts_after_the_store_is_found(server: Valkey) -> 
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_connections_that_the_server_closed_are_replaced_unnoticed(server: Valkey) -> None:
+async def test_connections_that_the_server_closed_are_replaced(server: Valkey) -> None:
+    """Connections that the server closed are replaced, and no request notices."""
     record = make_record()
     kill = ("CLIENT", "KILL", "TYPE", "normal")
     async with opened(server.url) as store:
@@ -196,9 +192,8 @@ async def test_no_request_notices_a_restart_between_two_requests(server: Valkey)
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_a_connection_cut_before_the_answer_fails_a_write_once_and_a_read_never(
-    valkey: Valkey,
-) -> None:
+async def test_a_cut_connection_fails_a_write_once_a_read_never(valkey: Valkey) -> None:
+    """A connection that is cut before the answer fails a write once, and a read never."""
     record = make_record(data={"n": 0})
     relay = Relay(valkey.port)
     relay.switch_on()
@@ -235,7 +230,8 @@ async def test_an_outage_under_load_does_not_heap_up_connections(server: Valkey)
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_a_full_server_refuses_writes_whole_and_still_answers_reads(server: Valkey) -> None:
+async def test_a_full_server_refuses_writes_and_answers_reads(server: Valkey) -> None:
+    """A full server refuses each write as a whole, and still answers reads."""
     record, other = make_record(data={"n": 0}), make_record()
     async with opened(server.url) as store:
         await store.write([Create(record), Create(other)])

@@ -60,9 +60,8 @@ async def terminate(server: Any) -> None:
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_it_goes_on(
-    server: Any, table: str
-) -> None:
+async def test_a_stopped_server_fails_within_the_deadline(server: Any, table: str) -> None:
+    """A stopped server fails within the deadline, and all is well when it goes on."""
     record = make_record(data={"n": 0})
     async with opened(server.url, table, timeout=TIMEOUT) as store:
         await store.write([Create(record)])
@@ -88,9 +87,8 @@ async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_i
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_a_caller_that_gives_up_is_not_kept_waiting_by_a_stopped_server(
-    server: Any, table: str
-) -> None:
+async def test_a_stopped_server_does_not_hold_who_gives_up(server: Any, table: str) -> None:
+    """A caller that gives up is not kept waiting by a stopped server."""
     async with opened(server.url, table, timeout=5) as store:
         await store.load([bytes(16)])
         server.pause()
@@ -139,9 +137,8 @@ async def test_connections_stay_few_during_an_outage_under_load(server: Any, tab
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_killed_server_loses_nothing_acknowledged_and_is_found_again(
-    server: Any, table: str
-) -> None:
+async def test_a_killed_server_loses_nothing_acknowledged(server: Any, table: str) -> None:
+    """A killed server loses nothing that it acknowledged, and is found again."""
     records = [make_record(data={"n": 0}) for _ in range(20)]
     acknowledged: dict[bytes, int] = dict.fromkeys((r.id for r in records), 0)
     async with opened(server.url, table, timeout=2) as store:
@@ -174,9 +171,7 @@ async def test_a_killed_server_loses_nothing_acknowledged_and_is_found_again(
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_connections_from_before_a_restart_are_replaced_unnoticed(
-    server: Any, table: str
-) -> None:
+async def test_a_servers_restart_between_requests_goes_unnoticed(server: Any, table: str) -> None:
     record = make_record()
     async with opened(server.url, table) as store:
         await store.write([Create(record)])
@@ -221,9 +216,7 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
-def test_a_killed_process_loses_nothing_that_sqlite_acknowledged(
-    tmp_path: Path, io_loop: Any
-) -> None:
+def test_sqlite_keeps_what_it_acknowledged_over_a_kill(tmp_path: Path, io_loop: Any) -> None:
     url = f"sqlite:///{tmp_path}/sessions.db"
     writer = subprocess.Popen(
         [sys.executable, "-c", WRITER, url], env=environment(), stdout=subprocess.PIPE, text=True

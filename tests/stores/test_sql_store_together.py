@@ -105,9 +105,7 @@ async def test_sweeps_at_the_same_time_remove_each_dead_session_once(url: str, t
 
 
 @pytest.mark.gen_test
-async def test_a_lock_that_others_hold_is_waited_for_until_the_deadline(
-    url: str, table: str
-) -> None:
+async def test_a_held_lock_is_waited_for_until_the_deadline(url: str, table: str) -> None:
     record = make_record(data={"n": 0})
     options = {"isolation_level": "AUTOCOMMIT"}
     async with opened(url, table):
@@ -133,9 +131,8 @@ async def test_a_lock_that_others_hold_is_waited_for_until_the_deadline(
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_operations_cancelled_at_any_moment_leave_no_connection_dirty(
-    url: str, table: str
-) -> None:
+async def test_cancelled_operations_leave_no_connection_dirty(url: str, table: str) -> None:
+    """Operations that are cancelled at any moment leave no connection dirty."""
     chance = random.Random(7)
     records = [make_record(data={"n": i}) for i in range(20)]
     answered = 0

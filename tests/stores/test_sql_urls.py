@@ -119,7 +119,8 @@ def test_a_driver_is_imported_when_a_store_is_made() -> None:
 
 
 @pytest.mark.gen_test
-async def test_what_a_driver_makes_nothing_of_is_told_by_the_kind_of_error(url: str) -> None:
+async def test_a_drivers_refusal_is_told_by_the_kind_of_error(url: str) -> None:
+    """What a driver makes nothing of is told by the kind of error."""
     async with engine_of(url, connect_args={"hunter2": 1, "timeout": "hunter2"}) as engine:
         store = SQLStore(engine)
         with pytest.raises(ConfigurationError, match="TypeError") as caught:
