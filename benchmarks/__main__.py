@@ -125,7 +125,7 @@ async def _alone(
     works: Sequence[Work], services: Services, seconds: float
 ) -> dict[str, Mapping[str, float]]:
     """Measure what a request of a client that is alone takes, beside the hand-written handler."""
-    lone = {}
+    lone: dict[str, Mapping[str, float]] = {}
     for work in works:
         if work.by_hand is not None:
             pair = {"ours": (work.kind, work.store), "by hand": (work.by_hand, work.store)}

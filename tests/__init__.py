@@ -6,5 +6,7 @@ pytest.register_assert_rewrite(
     "tests.store_contract_updates",
     "tests.store_contract_values",
     "tests.helpers.bad_days",
+    "tests.helpers.outages",
+    "tests.helpers.records",
     "tests.helpers.steady_load",
 )

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from stores.contract import Create, Delete, Outcome, Store, Update
-from tests.helpers.records import make_record, make_rotation, same_record
+from tests.helpers.records import load_records, make_record, make_rotation, same_record
 from tests.store_contract_updates import UpdatesContract
 from tests.store_contract_values import ValuesContract
 
@@ -60,7 +60,7 @@ class StoreContract(ValuesContract, UpdatesContract):
         assert list(await store.load([record.id])) == [record.id]
         await store.close()
 
-    def test_its_name_is_one_line_and_its_settings_are_of_their_types(self, store: Store) -> None:
+    def test_name_timeout_and_shared_are_of_their_types(self, store: Store) -> None:
         assert store.name
         assert store.name.isprintable()
         assert store.timeout is None or store.timeout > 0
@@ -79,7 +79,7 @@ class StoreContract(ValuesContract, UpdatesContract):
         )
         bare = make_record()
         assert await opened.write([Create(full), Create(bare)]) == [DONE, DONE]
-        found = await opened.load([full.id, bare.id])
+        found = await load_records(opened, [full.id, bare.id])
         assert same_record(full, found[full.id])
         assert same_record(bare, found[bare.id])
 
@@ -100,7 +100,7 @@ class StoreContract(ValuesContract, UpdatesContract):
     async def test_hundreds_are_created_loaded_and_removed_at_a_time(self, opened: Store) -> None:
         records = [make_record(data={"n": n}) for n in range(500)]
         assert await opened.write([Create(record) for record in records]) == [DONE] * 500
-        found = await opened.load([record.id for record in records])
+        found = await load_records(opened, [record.id for record in records])
         assert [found[record.id].data for record in records] == [{"n": n} for n in range(500)]
         assert await opened.write([Delete(record.id) for record in records]) == [DONE] * 500
         assert await opened.load([record.id for record in records]) == {}
@@ -112,7 +112,7 @@ class StoreContract(ValuesContract, UpdatesContract):
         other = make_record()
         await opened.write([Create(first)])
         assert await opened.write([Create(second), Create(other)]) == [EXISTS, DONE]
-        found = await opened.load([first.id, other.id])
+        found = await load_records(opened, [first.id, other.id])
         assert same_record(first, found[first.id])
         assert same_record(other, found[other.id])
 
@@ -122,7 +122,7 @@ class StoreContract(ValuesContract, UpdatesContract):
         heads = [b"\x00\x00\x00", b"\xff\xff\xff", b"Aa ", b"aA ", b"'\"\\", b"%_\n", b" aA"]
         records = [make_record(id=h + tail, data={"n": n}) for n, h in enumerate(heads)]
         assert await opened.write([Create(record) for record in records]) == [DONE] * len(heads)
-        found = await opened.load([record.id for record in records])
+        found = await load_records(opened, [record.id for record in records])
         assert [found[r.id].data["n"] for r in records] == list(range(len(heads)))
         await opened.write([Delete(record.id) for record in records])
 
@@ -159,12 +159,11 @@ class StoreContract(ValuesContract, UpdatesContract):
     # Expiry
 
     @pytest.mark.gen_test
-    async def test_an_expired_record_is_no_error_whether_it_is_still_there_or_not(
-        self, opened: Store
-    ) -> None:
+    async def test_an_expired_record_is_no_error(self, opened: Store) -> None:
+        """An expired record is no error, whether it is still there or not."""
         dead = make_record(expires=time.time() - 60)
         assert await opened.write([Create(dead)]) == [DONE]
-        found = await opened.load([dead.id])
+        found = await load_records(opened, [dead.id])
         assert list(found) in ([], [dead.id])
         assert all(record.expires < time.time() for record in found.values())
         (outcome,) = await opened.write([Update(dead.id, {"n": 1})])
@@ -172,9 +171,7 @@ class StoreContract(ValuesContract, UpdatesContract):
         assert await opened.write([Delete(dead.id)]) == [DONE]
 
     @pytest.mark.gen_test
-    async def test_a_sweep_removes_the_dead_in_steps_and_leaves_the_living(
-        self, opened: Store
-    ) -> None:
+    async def test_a_sweep_removes_in_steps_what_expired_alone(self, opened: Store) -> None:
         now = time.time()
         dead = [make_record(created=now - 900, expires=now - 300) for _ in range(25)]
         living = [make_record(data={"n": n}) for n in range(5)]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.sessions import values
-from stores.contract import Create, Outcome, Store, Update
-from tests.helpers.records import make_record, make_rotation, same_record
+from stores.contract import JSON, Create, Outcome, Store, Update
+from tests.helpers.records import load_record, load_records, make_record, make_rotation, same_record
 
 DONE = Outcome.DONE
 
@@ -47,7 +47,7 @@ KEYS = [
 ]
 """Keys that some database takes for something else, or for each other."""
 
-VALUES = [
+VALUES: list[Any] = [
     *(None, True, False, 0, 1, -1, 2**31, 2**53 + 1, 2**63 - 1, -(2**63)),
     *(0.0, -0.0, 1.0, 0.1, 1e308, 5e-324, 2.0**53, -1e-7, 1e22),
     *(
@@ -84,12 +84,12 @@ class ValuesContract:
         others = {"x": 1, "a": {"b": 2}}
         record = make_record(data={**others, key: 0})
         await opened.write([Create(record)])
-        value = {key: [{key: 1}]}
+        value: JSON = {key: [{key: 1}]}
         assert await opened.write([Update(record.id, set={key: value})]) == [DONE]
-        found = (await opened.load([record.id]))[record.id]
+        found = await load_record(opened, record.id)
         assert values.same({**others, key: value}, dict(found.data))
         assert await opened.write([Update(record.id, unset=[key])]) == [DONE]
-        assert (await opened.load([record.id]))[record.id].data == others
+        assert (await load_record(opened, record.id)).data == others
 
     @pytest.mark.gen_test
     async def test_all_keys_are_kept_beside_each_other(self, opened: Store) -> None:
@@ -97,7 +97,7 @@ class ValuesContract:
         created, updated = make_record(data=data), make_record()
         await opened.write([Create(created), Create(updated)])
         await opened.write([Update(updated.id, set=data)])
-        found = await opened.load([created.id, updated.id])
+        found = await load_records(opened, [created.id, updated.id])
         assert found[created.id].data == data
         assert found[updated.id].data == data
 
@@ -109,7 +109,7 @@ class ValuesContract:
         created, updated = make_record(data={"v": value, "l": [value]}), make_record()
         await opened.write([Create(created), Create(updated)])
         await opened.write([Update(updated.id, set={"v": value, "l": [value]})])
-        for found in (await opened.load([created.id, updated.id])).values():
+        for found in (await load_records(opened, [created.id, updated.id])).values():
             assert values.same({"v": value, "l": [value]}, dict(found.data))
 
     @pytest.mark.gen_test
@@ -119,13 +119,13 @@ class ValuesContract:
         record = make_record(data={"deep": deep})
         await opened.write([Create(record)])
         await opened.write([Update(record.id, set={"again": deep})])
-        assert (await opened.load([record.id]))[record.id].data == {"deep": deep, "again": deep}
+        assert (await load_record(opened, record.id)).data == {"deep": deep, "again": deep}
 
     @pytest.mark.gen_test
     async def test_a_large_session_is_kept(self, opened: Store) -> None:
         record = make_record(data={"text": "ä" * 30_000, "many": list(range(1000))})
         await opened.write([Create(record)])
-        assert same_record(record, (await opened.load([record.id]))[record.id])
+        assert same_record(record, await load_record(opened, record.id))
 
     @pytest.mark.gen_test
     @pytest.mark.parametrize("user", ["ada", "Ada", "zoë \N{GRINNING FACE}", "'; --", "u" * 255])
@@ -134,5 +134,5 @@ class ValuesContract:
         await opened.write([Create(created), Create(signed_in)])
         rotation = make_rotation(signed_in, user=user)
         assert await opened.write([Update(signed_in.id, rotation=rotation)]) == [DONE]
-        found = await opened.load([created.id, signed_in.id])
+        found = await load_records(opened, [created.id, signed_in.id])
         assert [record.user for record in found.values()] == [user, user]

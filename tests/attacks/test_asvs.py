@@ -13,7 +13,7 @@ REQUIREMENTS = {1: 3, 2: 4, 3: 2, 4: 5, 5: 3, 6: 2}
 """Section of chapter 7 to the number of its requirements."""
 
 
-def test_every_requirement_of_the_chapter_has_one_line_with_a_verdict() -> None:
+def test_every_requirement_has_one_line_with_a_verdict() -> None:
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in MAP.splitlines()

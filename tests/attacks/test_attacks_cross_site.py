@@ -70,9 +70,10 @@ FROM_ELSEWHERE = [
 @pytest.mark.gen_test
 @pytest.mark.parametrize("headers", FROM_ELSEWHERE)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-async def test_a_request_from_another_site_is_refused_without_a_store_call(
+async def test_another_sites_request_makes_no_store_call(
     serve: Callable[..., Site], store: SpyStore, headers: dict[str, str], method: str
 ) -> None:
+    """A request from another site is refused without a store call."""
     browser = await signed_in(serve, store)
     for path in ("/transfer", "/in/plain"):
         response = await browser.get(path, method=method, headers=headers)

@@ -18,7 +18,7 @@ from tests.helpers.clock import FakeClock
 from tests.helpers.site import Browser, Site
 from tests.helpers.stores_for_tests import SpyStore
 
-NOBODY = [None, {}, False]
+NOBODY: list[Any] = [None, {}, False]
 
 
 @pytest.fixture
@@ -56,9 +56,8 @@ def with_cookies(site: Site, *tokens: str) -> Browser:
 
 
 @pytest.mark.gen_test
-async def test_a_planted_session_of_the_attackers_is_the_victims_alone_after_the_sign_in(
-    site: Site, clock: FakeClock
-) -> None:
+async def test_a_planted_session_is_the_victims_alone(site: Site, clock: FakeClock) -> None:
+    """A planted session of the attacker's is the victim's alone after the sign-in."""
     attacker = site.browser()
     await attacker.text("/cart?item=bait")
     planted = attacker.cookies["session"]
@@ -78,9 +77,10 @@ async def test_a_planted_session_of_the_attackers_is_the_victims_alone_after_the
 
 
 @pytest.mark.gen_test
-async def test_a_planted_session_in_which_the_attacker_is_signed_in_ends_with_the_victims_sign_in(
+async def test_a_planted_signed_in_session_ends_at_the_sign_in(
     site: Site, store: SpyStore, clock: FakeClock
 ) -> None:
+    """A planted session in which the attacker is signed in ends with the victim's sign-in."""
     attacker = await signed_in(site, "mallory", item="bait")
     planted = attacker.cookies["session"]
     victim = with_cookies(site, planted)
@@ -95,9 +95,8 @@ async def test_a_planted_session_in_which_the_attacker_is_signed_in_ends_with_th
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("forged", ["unknown", "an id with a secret of its own"])
-async def test_a_planted_token_of_the_attackers_making_is_never_the_victims(
-    site: Site, forged: str
-) -> None:
+async def test_a_made_up_planted_token_is_never_the_victims(site: Site, forged: str) -> None:
+    """A planted token of the attacker's making never becomes the victim's."""
     other = await signed_in(site, "grace")
     id = token.decode(other.cookies["session"])[0] if forged != "unknown" else token.new_id()
     planted = token.encode(id, bytes(24))
@@ -109,7 +108,8 @@ async def test_a_planted_token_of_the_attackers_making_is_never_the_victims(
 
 
 @pytest.mark.gen_test
-async def test_every_sign_in_is_under_a_new_token_that_of_the_same_user_too(site: Site) -> None:
+async def test_every_sign_in_is_under_a_new_token(site: Site) -> None:
+    """Every sign-in is under a new token, that of the same user too."""
     browser = site.browser()
     tokens = []
     for user in ("ada", "ada", "grace", "ada"):
@@ -137,9 +137,8 @@ async def connect(browser: Browser, path: str) -> AsyncIterator[WebSocketClientC
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("looks", [True, False])
-async def test_an_open_socket_of_the_attackers_does_not_follow_the_victim_into_the_account(
-    site: Site, looks: bool
-) -> None:
+async def test_an_attackers_open_socket_stays_outside_the_account(site: Site, looks: bool) -> None:
+    """An open socket of the attacker's does not follow the victim into the account."""
     attacker = site.browser()
     await attacker.text("/cart?item=bait")
     async with connect(attacker, "/patient-feed") as socket:
@@ -191,9 +190,8 @@ async def test_a_token_replayed_after_the_sign_out_opens_nothing(
 
 
 @pytest.mark.gen_test
-async def test_a_replaced_token_changes_nothing_and_gets_no_cookie_within_the_grace(
-    site: Site, clock: FakeClock
-) -> None:
+async def test_a_replaced_token_changes_nothing(site: Site, clock: FakeClock) -> None:
+    """Within the grace, a replaced token changes nothing and gets no cookie."""
     browser = await signed_in(site, "ada", item="secret")
     former = browser.cookies["session"]
     await browser.text("/renew")
@@ -248,9 +246,8 @@ async def test_a_tossed_cookie_that_opens_nothing_is_passed_over(site: Site, oth
 
 
 @pytest.mark.gen_test
-async def test_a_tossed_session_of_the_attackers_is_neither_used_nor_mixed_with_the_victims(
-    site: Site,
-) -> None:
+async def test_a_tossed_session_is_not_mixed_with_the_victims(site: Site) -> None:
+    """A tossed session of the attacker's is neither used nor mixed with the victim's."""
     victim = await signed_in(site, "ada", item="secret")
     attacker = await signed_in(site, "mallory", item="bait")
     pair = (victim.cookies["session"], attacker.cookies["session"])

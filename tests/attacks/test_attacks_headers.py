@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -114,9 +115,10 @@ ARGUMENTS = [
 @pytest.mark.gen_test
 @pytest.mark.parametrize("name", ["one", "rest"])
 @pytest.mark.parametrize("argument", ARGUMENTS)
-async def test_a_reversed_url_is_a_path_on_this_site_whatever_the_argument(
+async def test_a_reversed_url_stays_on_this_site(
     serve: Callable[..., Site], name: str, argument: str
 ) -> None:
+    """A reversed URL is a path on this site, whatever the argument."""
     site = serve(LINKS)
     url = site.application.reverse_url(name, argument)
     assert re.fullmatch(r"/(?![/\\])[!-~]+", url), url
@@ -130,7 +132,8 @@ async def test_a_reversed_url_is_a_path_on_this_site_whatever_the_argument(
 # The cookie's settings, however they came into the configuration
 
 
-def test_a_cookie_is_refused_or_renders_as_one_header_with_its_attributes() -> None:
+def test_a_cookie_is_refused_or_is_one_whole_header() -> None:
+    """A cookie is refused, or renders as one header with its attributes."""
     generator = random.Random(seed())
     signs = [*'a;=, \t\r\n\0\x7f"\\/._-%é\u2028\U0001f600', "__Host-", "example.org", "; Secure"]
     accepted = 0
@@ -140,7 +143,8 @@ def test_a_cookie_is_refused_or_renders_as_one_header_with_its_attributes() -> N
         return generator.choice([begin, ""]) + rest
 
     for _ in range(10_000):
-        settings = {"name": text("session"), "domain": text("example.org"), "path": text("/")}
+        begins = {"name": "session", "domain": "example.org", "path": "/"}
+        settings: dict[str, Any] = {name: text(begin) for name, begin in begins.items()}
         for name in generator.sample(["name", "domain", "path"], generator.randrange(3)):
             del settings[name]
         try:
@@ -172,11 +176,11 @@ def test_a_host_cookie_cannot_be_weakened() -> None:
         {"secure": False},
     ):
         with pytest.raises(ConfigurationError):
-            Cookie(name="__Host-session", **settings)  # type: ignore[arg-type]
+            Cookie(name="__Host-session", **settings)
     header = Cookie(name="__Host-session").render("x", max_age=None, over_tls=False)
     assert header == "__Host-session=x; Path=/; SameSite=Lax; HttpOnly; Secure"
 
 
-def test_the_application_refuses_cross_origin_requests_unless_told_otherwise() -> None:
+def test_cross_origin_requests_are_refused_by_default() -> None:
     application = make_app(Config(ROUTES, SessionManager(MemoryStore())))
     assert application.settings["cross_origin_protection"] is True

@@ -13,14 +13,14 @@ from tornado.web import HTTPError
 from app import Config, Group, Route, SessionManager, make_app
 from app.sessions import token
 from app.sessions.gateway import Gateway
-from stores import MemoryStore, Store
-from stores.contract import Create, Delete, Record, Update
+from stores import MemoryStore, Store, open_store
+from stores.contract import Create, Delete, Update
 from tests.helpers.cookies import token_of
 from tests.helpers.every_store import STORES
 from tests.helpers.leaks import leaks, spellings, whole_log
 from tests.helpers.pages import Kept, Page
 from tests.helpers.raw import RawConnection
-from tests.helpers.records import make_record, make_rotation
+from tests.helpers.records import load_record, make_record, make_rotation
 from tests.helpers.site import Browser, Site
 
 VALUE, USER, PASSWORD = "a-value-kept-in-it", "ada-the-user", "hunter2-the-password"
@@ -54,8 +54,9 @@ class WrongType(Page):
     """Puts what cannot be kept where only the commit finds it."""
 
     def get(self) -> None:
-        self.session["list"] = inside = [VALUE]
-        inside.append({VALUE.encode()})  # type: ignore[arg-type]
+        inside: list[Any] = [VALUE]
+        self.session["list"] = inside
+        inside.append({VALUE.encode()})
 
 
 class WrongValue(Page):
@@ -119,9 +120,10 @@ async def look(browser: Browser, path: str, tokens: list[str], pages: list[str])
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("traceback", [False, True])
-async def test_nothing_secret_is_logged_or_answered_whatever_goes_wrong(
+async def test_no_secret_is_told_whatever_goes_wrong(
     serve: Callable[..., Site], any_store: Store, traceback: bool
 ) -> None:
+    """Nothing secret is logged or answered, whatever goes wrong."""
     tokens: list[str] = []
     with nothing_leaks(tokens, VALUE, USER) as pages:
         site = serve(ROUTES, SessionManager(any_store), serve_traceback=traceback)
@@ -139,9 +141,10 @@ async def test_nothing_secret_is_logged_or_answered_whatever_goes_wrong(
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_nothing_secret_is_logged_or_answered_when_the_store_fails(
+async def test_no_secret_is_told_when_the_store_fails(
     serve: Callable[..., Site], any_store: Store
 ) -> None:
+    """Nothing secret is logged or answered when the store fails."""
     store = any_store
     tokens: list[str] = []
     with nothing_leaks(tokens, VALUE, USER) as pages:
@@ -162,7 +165,7 @@ async def test_nothing_secret_is_logged_or_answered_when_the_store_fails(
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize(("kind", "server"), [("mongodb", "mongod"), ("valkey", "valkey")])
-async def test_nothing_secret_is_logged_when_a_server_is_too_slow_or_refuses(
+async def test_no_secret_is_logged_when_a_server_is_slow_or_refuses(
     serve: Callable[..., Site], request: pytest.FixtureRequest, kind: str, server: str
 ) -> None:
     tokens: list[str] = []
@@ -177,16 +180,17 @@ async def test_nothing_secret_is_logged_when_a_server_is_too_slow_or_refuses(
         assert await look(browser, "/kept", tokens, pages) == 200
 
         url: str = request.getfixturevalue(server).url.replace("://", f"://{USER}:{PASSWORD}@")
-        locked_out = SessionManager(type(store)(url))
+        locked_out = SessionManager(open_store(url))
         browser = serve(ROUTES, locked_out, serve_traceback=True).browser()
         assert await look(browser, "/sign-in", tokens, pages) == 503
         pages += [repr(locked_out), repr(locked_out.store), locked_out.store.name]
 
 
 @pytest.mark.gen_test
-async def test_a_request_that_tornado_cannot_read_leaves_no_cookie_in_the_log(
+async def test_a_malformed_request_leaves_no_cookie_in_the_log(
     serve: Callable[..., Site],
 ) -> None:
+    """A request that Tornado cannot read leaves no cookie in the log."""
     tokens: list[str] = []
     with nothing_leaks(tokens, VALUE) as pages:
         site = serve(ROUTES, SessionManager(MemoryStore()))
@@ -208,7 +212,7 @@ async def test_a_request_that_tornado_cannot_read_leaves_no_cookie_in_the_log(
 
 
 @pytest.mark.gen_test
-async def test_a_change_that_comes_too_late_is_an_error_without_the_value(
+async def test_a_late_changes_error_does_not_tell_the_value(
     serve: Callable[..., Site],
 ) -> None:
     tokens: list[str] = []
@@ -227,7 +231,7 @@ async def test_nothing_secret_is_in_a_repr_or_an_error(any_store: Store) -> None
     session.sign_in(USER)
     text = token_of(await session.commit())
     id, secret = token.decode(text)
-    record: Record = (await store.load([id]))[id]
+    record = await load_record(store, id)
     assert record.secret_hash == token.hash_secret(secret)
     rotation = make_rotation(record, user=USER, secret_hash=token.hash_secret(secret))
     config = Config(ROUTES, manager, {"cookie_secret": PASSWORD})

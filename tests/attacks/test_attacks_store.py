@@ -96,9 +96,10 @@ def cookies_from(strings: list[bytes]) -> Iterator[str]:
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("kind", [memory_dump, mongo_dump, redis_dump])
-async def test_nothing_in_a_dump_of_the_store_is_a_cookie_or_can_be_made_into_one(
+async def test_a_dump_of_the_store_makes_no_cookie(
     serve: Callable[..., Site], request: pytest.FixtureRequest, kind: Any
 ) -> None:
+    """Nothing in a dump of the store is a cookie or can be made into one."""
     store, dump = kind(request)
     manager = SessionManager(store)
     site = serve(account_routes(), manager)
@@ -149,9 +150,10 @@ async def test_the_store_is_never_given_a_token_or_its_secret(
 
 
 @pytest.mark.gen_test
-async def test_the_secret_is_compared_by_its_hash_in_constant_time_and_by_nothing_else(
+async def test_the_secrets_hash_is_compared_in_constant_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """The secret is compared by its hash, in constant time, and by nothing else."""
     manager = SessionManager(MemoryStore())
     good = await new_token(manager)
     id, secret = token.decode(good)
@@ -215,7 +217,7 @@ async def test_a_guess_costs_the_store_one_read_at_most_and_no_write(
 
 
 @pytest.mark.gen_test
-async def test_many_guesses_in_one_request_are_reads_of_at_most_four_records() -> None:
+async def test_many_guesses_in_one_request_read_four_records() -> None:
     store = SpyStore()
     manager = SessionManager(store)
     for number in (1, 2, 4, 5, 100, 1000):
@@ -231,9 +233,8 @@ async def test_many_guesses_in_one_request_are_reads_of_at_most_four_records() -
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("how", ["evicted", "swept", "signed out"])
-async def test_a_session_that_is_gone_is_not_brought_back_by_who_still_has_it(
-    clock: FakeClock, how: str
-) -> None:
+async def test_an_ended_session_is_not_brought_back(clock: FakeClock, how: str) -> None:
+    """A session that is gone is not brought back by a request that still has it."""
     store = MemoryStore(max_sessions=2)
     manager = SessionManager(store, idle_timeout=timedelta(minutes=10), clock=clock)
     good = await new_token(manager)
@@ -267,9 +268,7 @@ async def test_a_session_that_is_gone_is_not_brought_back_by_who_still_has_it(
 
 
 @pytest.mark.gen_test
-async def test_an_expired_session_is_dead_to_its_token_while_the_store_still_has_it(
-    clock: FakeClock,
-) -> None:
+async def test_an_expired_session_is_dead_while_still_stored(clock: FakeClock) -> None:
     store = MemoryStore()
     manager = SessionManager(
         store, idle_timeout=timedelta(minutes=10), lifetime=timedelta(minutes=25), clock=clock

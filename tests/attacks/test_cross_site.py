@@ -52,9 +52,10 @@ FOREIGN = [
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
-async def test_a_post_from_another_site_is_403_without_a_look_at_the_session(
+async def test_another_sites_post_is_403_without_a_store_call(
     serve: Serve, store: SpyStore, headers: dict[str, str]
 ) -> None:
+    """A POST from another site is 403 without a look at the session."""
     browser = await visited(serve, store)
     response = await browser.post("/page", headers=headers)
     assert response.code == 403
@@ -87,9 +88,8 @@ async def test_a_link_from_another_site_is_followed_with_the_session(
 
 
 @pytest.mark.gen_test
-async def test_trusted_origins_and_the_setting_itself_are_the_deployments_to_choose(
-    serve: Serve, store: SpyStore
-) -> None:
+async def test_trusted_origins_are_the_deployments_choice(serve: Serve, store: SpyStore) -> None:
+    """Trusted origins and the setting itself are the deployment's choice."""
     trusted = "https://partner.example"
     browser = await visited(serve, store, trusted_origins=[trusted])
     assert (await browser.post("/page", headers={"Origin": trusted})).code == 200
@@ -109,9 +109,11 @@ async def test_a_guarded_page_without_the_mixin_is_protected_likewise(
 
 
 @pytest.mark.gen_test
-async def test_the_error_page_for_another_site_has_no_user_and_no_session(
+async def test_the_error_page_for_another_site_has_no_session(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The error page for another site has no user and no session."""
+
     class Greeting(Form):
         def write_error(self, status_code: int, **kwargs: Any) -> None:
             self.write(f"{status_code} for {self.current_user}")

@@ -111,7 +111,7 @@ async def test_a_websocket_has_the_session_and_is_closed_when_it_ends(
 
 
 @pytest.mark.gen_test(timeout=TIMEOUT)
-async def test_a_remembered_session_outlives_the_browsers_end_and_another_does_not(
+async def test_only_a_remembered_session_outlives_the_browser(
     serve: Callable[..., Site], own_chromium: Chromium
 ) -> None:
     site = serve(ACCOUNT, SessionManager(MemoryStore()))

@@ -178,9 +178,10 @@ async def test_another_sites_page_cannot_change_the_session_by_post(
 
 
 @pytest.mark.gen_test(timeout=TIMEOUT)
-async def test_a_link_from_another_site_carries_the_session_and_an_image_does_not(
+async def test_another_sites_link_has_the_session_its_image_not(
     chromium: Chromium, site: Site, log: Log
 ) -> None:
+    """A link from another site carries the session, and an image does not."""
     async with browse(chromium, site) as tab:
         await have_a_session_at_localhost(tab)
         await send(tab, "/sessions/set/Eve", "GET")
@@ -233,7 +234,7 @@ async def test_a_host_cookie_is_kept_replaced_and_removed(
 
 
 @pytest.mark.gen_test(timeout=TIMEOUT)
-async def test_a_partitioned_cookie_is_another_session_within_each_site(
+async def test_a_partitioned_cookie_is_a_session_for_each_site(
     chromium: Chromium, serve_tls: Callable[..., Site], log: Log
 ) -> None:
     site = serve_tls(Cookie(samesite="None", partitioned=True))
@@ -250,7 +251,7 @@ async def test_a_partitioned_cookie_is_another_session_within_each_site(
 
 
 @pytest.mark.gen_test(timeout=TIMEOUT)
-async def test_a_post_from_another_site_is_refused_even_with_the_sessions_cookie(
+async def test_another_sites_post_with_the_cookie_is_refused(
     chromium: Chromium, serve_tls: Callable[..., Site], log: Log
 ) -> None:
     site = serve_tls(Cookie(samesite="None", partitioned=True))

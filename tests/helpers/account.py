@@ -17,8 +17,8 @@ class Cart(Page):
 
     def get(self) -> None:
         if item := self.get_argument("item", ""):
-            self.session["cart"] = [*self.session.get("cart", []), item]  # type: ignore[misc]
-        self.write(",".join(map(str, self.session.get("cart", []))))  # type: ignore[arg-type]
+            self.session["cart"] = [*self.session.get("cart", []), item]
+        self.write(",".join(map(str, self.session.get("cart", []))))
 
 
 class SignIn(Page):

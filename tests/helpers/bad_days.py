@@ -36,7 +36,7 @@ Serve = Callable[[str], Site]
 class BadDays:
     """The suite. A subclass names its server and what the server's programs are called."""
 
-    kind: ClassVar[Callable[[Path], Server]]
+    kind: ClassVar[type[Server]]
     programs: ClassVar[tuple[str, ...]]
     max_connections: ClassVar[int]
     """Connections that the service may have at most, however long an outage lasts."""
@@ -50,7 +50,7 @@ class BadDays:
         """A server to do harm to, which has what it acknowledged after it was killed."""
         if reason := missing(*self.programs):
             pytest.skip(reason)
-        server = type(self).kind(tmp_path)
+        server = self.kind(tmp_path)
         yield server
         server.kill()
 
@@ -136,7 +136,7 @@ class BadDays:
         await load.check()
 
     @pytest.mark.gen_test(timeout=60)
-    async def test_a_token_whose_replacement_got_no_answer_goes_on_working(
+    async def test_a_token_goes_on_when_its_rotation_got_no_answer(
         self, relay: Relay, site: Serve
     ) -> None:
         relay.switch_on()
@@ -160,9 +160,10 @@ class BadDays:
 
     @pytest.mark.faults
     @pytest.mark.gen_test(timeout=120)
-    async def test_memory_and_connections_are_bounded_in_a_long_outage_under_load(
+    async def test_memory_and_connections_are_bounded_in_an_outage(
         self, server: Server, site: Serve, caplog: pytest.LogCaptureFixture
     ) -> None:
+        """In a long outage under load, memory and connections are bounded."""
         for logger in ("tornado.general", "tornado.access"):
             caplog.set_level(logging.CRITICAL, logger)  # the test's log would be what grows
         served = site(self.url(server.port))

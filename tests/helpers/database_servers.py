@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -48,9 +49,10 @@ class Mongod(Server):
 
     def admin(self, command: str | dict[str, Any]) -> dict[str, Any]:
         """Run a command on this node."""
-        with pymongo.MongoClient(
+        client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(
             self.base_url, directConnection=True, serverSelectionTimeoutMS=2000
-        ) as client:
+        )
+        with client:
             return client.admin.command(command)
 
     def is_ready(self) -> bool:
@@ -110,7 +112,7 @@ class Valkey(Server):
             *("--dir", str(self.folder), *self.options),
         ]
 
-    def admin(self, *words: str | int) -> Any:
+    def admin(self, *words: str | bytes | int) -> Any:
         """Run a command on this node."""
         import redis
 
@@ -144,7 +146,7 @@ class ValkeyCluster:
         for primary, replica in zip(self.primaries, replicas, strict=False):
             replica.admin("CLUSTER", "REPLICATE", primary.admin("CLUSTER", "MYID"))
         for replica in replicas:
-            until(lambda replica=replica: _follows(replica), "a replica to follow")
+            until(functools.partial(_follows, replica), "a replica to follow")
 
     @property
     def url(self) -> str:
@@ -153,7 +155,7 @@ class ValkeyCluster:
     def until_whole(self) -> None:
         """Return when each node that runs finds that every slot is served."""
         for node in (node for node in self.nodes if node.process is not None):
-            until(lambda node=node: _is_whole(node), "the cluster to be whole")
+            until(functools.partial(_is_whole, node), "the cluster to be whole")
 
     def stop(self) -> None:
         for node in self.nodes:
@@ -169,28 +171,35 @@ def _follows(replica: Valkey) -> bool:
     return bool(replica.admin("INFO", "replication").get("master_link_status") == "up")
 
 
-class Postgres(Server):
-    """PostgreSQL with a superuser `test` and no password."""
+class _SQLServer(Server):
+    """A server that refuses to run as root, and whose data a program of its own prepares."""
 
     def prepare(self) -> None:
         self.data = self.folder / "data"
-        if os.geteuid() == 0:  # the server refuses to run as root
+        if os.geteuid() == 0:
             self.user = "nobody"
             for folder in (self.folder, *self.folder.parents):
                 if folder.stat().st_uid == 0 and folder.stat().st_mode & 0o077 == 0:
                     folder.chmod(0o711)
             os.chown(self.folder, 65534, -1)
         if not self.data.exists():
-            subprocess.run(
-                [
-                    *(_program("initdb"), "-D", self.data, "-U", "test", "-A", "trust"),
-                    *("-E", "UTF8", "--no-sync"),
-                ],
-                check=True,
-                capture_output=True,
-                user=self.user,
-                cwd=self.folder,
-            )
+            command = self.first_command()
+            user, folder = self.user, self.folder
+            subprocess.run(command, check=True, capture_output=True, user=user, cwd=folder)
+
+    def first_command(self) -> Sequence[str | Path]:
+        """Return what makes the server's data."""
+        raise NotImplementedError
+
+
+class Postgres(_SQLServer):
+    """PostgreSQL with a superuser `test` and no password."""
+
+    def first_command(self) -> Sequence[str | Path]:
+        return [
+            *(_program("initdb"), "-D", self.data, "-U", "test", "-A", "trust"),
+            *("-E", "UTF8", "--no-sync"),
+        ]
 
     @property
     def url(self) -> str:
@@ -230,37 +239,26 @@ class Postgres(Server):
 
     def is_ready(self) -> bool:
         ready = _program("postgres").with_name("pg_isready")
-        command = [ready, "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        command: list[str | Path] = [ready, "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0
 
 
-class MariaDB(Server):
+class MariaDB(_SQLServer):
     """MariaDB (or MySQL) with a user `test` without a password and a database `test`."""
 
     def prepare(self) -> None:
-        self.data = self.folder / "data"
-        if os.geteuid() == 0:
-            self.user = "nobody"
-            for folder in (self.folder, *self.folder.parents):
-                if folder.stat().st_uid == 0 and folder.stat().st_mode & 0o077 == 0:
-                    folder.chmod(0o711)
-            os.chown(self.folder, 65534, -1)
+        super().prepare()
         (self.folder / "init.sql").write_text(
             "CREATE DATABASE IF NOT EXISTS test;\n"  # the server reads a statement a line
             "CREATE USER IF NOT EXISTS test@'127.0.0.1';\n"
             "GRANT ALL ON *.* TO test@'127.0.0.1' WITH GRANT OPTION;\n"
         )
-        if not self.data.exists():
-            subprocess.run(
-                [
-                    *("mariadb-install-db", "--no-defaults", f"--datadir={self.data}"),
-                    *("--auth-root-authentication-method=normal", "--skip-test-db"),
-                ],
-                check=True,
-                capture_output=True,
-                user=self.user,
-                cwd=self.folder,
-            )
+
+    def first_command(self) -> Sequence[str | Path]:
+        return [
+            *("mariadb-install-db", "--no-defaults", f"--datadir={self.data}"),
+            *("--auth-root-authentication-method=normal", "--skip-test-db"),
+        ]
 
     @property
     def url(self) -> str:

@@ -10,6 +10,7 @@ import fractions
 import random
 import sys
 import uuid
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 MAX_DEPTH = 64
@@ -111,7 +112,7 @@ class HostileValues:
 
     def _leaf(self) -> Any:
         random = self._random
-        ways = [
+        ways: list[Callable[[], Any]] = [
             self.text,
             self.text,
             lambda: random.choice(NUMBERS),

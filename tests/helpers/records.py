@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from app.sessions import values
-from stores.contract import Record, Rotation
+from stores.contract import Record, Rotation, Store
 
 
 def make_record(**fields: Any) -> Record:
@@ -23,9 +24,23 @@ def make_rotation(record: Record, **fields: Any) -> Rotation:
     return Rotation(**{"expected_hash": record.secret_hash, "persistent": True, **values, **fields})
 
 
+async def load_records(store: Store, ids: Sequence[bytes]) -> dict[bytes, Record]:
+    """Return the records there are of these ids, when the store has no error in their place."""
+    records = {}
+    for id, answer in (await store.load(ids)).items():
+        assert isinstance(answer, Record), answer
+        records[id] = answer
+    return records
+
+
+async def load_record(store: Store, id: bytes) -> Record:
+    """Return the record of this id, which is there."""
+    return (await load_records(store, [id]))[id]
+
+
 def same_record(expected: Record, found: Record) -> bool:
     """Tell whether all is equal, 1 not being 1.0 or True; times to a millisecond."""
-    times = {"created": 0.0, "expires": 0.0, "rotated": None}
+    times: dict[str, Any] = {"created": 0.0, "expires": 0.0, "rotated": None}
     return (
         values.same(dict(expected.data), dict(found.data))
         and expected._replace(data={}, **times) == found._replace(data={}, **times)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from stores.sql import SQLStore
 from tests.helpers import recovery
 from tests.helpers.database_servers import MariaDB, Postgres
+from tests.helpers.opened import while_open
 from tests.helpers.servers import Server, missing
 
 Answer = TypeVar("Answer")
@@ -39,14 +40,10 @@ def table() -> str:
     return f"test_{os.urandom(6).hex()}"
 
 
-@asynccontextmanager
-async def opened(source: Any, table: str = "sessions", **options: Any) -> AsyncIterator[SQLStore]:
-    store = SQLStore(source, table=table, **options)
-    try:
-        await store.open()
-        yield store
-    finally:
-        await store.close()
+def opened(
+    source: Any, table: str = "sessions", **options: Any
+) -> AbstractAsyncContextManager[SQLStore]:
+    return while_open(SQLStore(source, table=table, **options))
 
 
 @asynccontextmanager

@@ -44,11 +44,11 @@ class SpyStore(Store):
     async def ping(self) -> None:
         await self.inner.ping()
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
+    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
         self.calls.append(("load", list(ids)))
         return await self.inner.load(ids)
 
-    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
         self.calls.append(("write", list(changes)))
         return await self.inner.write(changes)
 
@@ -109,13 +109,13 @@ class FaultyStore(SpyStore):
         await self._before("ping")
         await super().ping()
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
+    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
         await self._before("load")
         found = await super().load(ids)
         self._after("load")
         return found
 
-    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
         await self._before("write")
         outcomes = await super().write(changes)
         self._after("write")

@@ -13,6 +13,7 @@ from app import Group, Route, SessionManager
 from stores import Store
 from stores.contract import Create, Record
 from tests.helpers.clock import FakeClock
+from tests.helpers.records import load_records
 from tests.helpers.site import Browser, Site
 from tests.helpers.steps import PATIENCE, Held, Steps, do, steps, twin, until
 from tests.helpers.stores_for_tests import FaultyStore
@@ -54,7 +55,7 @@ class TwoProcesses:
             for item in items
             if isinstance(item, Create)
         ]
-        return list((await self.store.load(begun)).values()) if begun else []
+        return list((await load_records(self.store, begun)).values()) if begun else []
 
     def saw(self, held: Held, what: str) -> None:
         """Count that *held* is still in its handler, now that the other request is answered."""

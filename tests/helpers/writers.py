@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from stores import Store, StoreUnavailable
 from stores.contract import Outcome, Update
-from tests.helpers.records import make_record
+from tests.helpers.records import load_record, make_record
 
 
 class Writer:
@@ -35,7 +35,7 @@ class Writer:
 
     async def lost(self) -> list[float]:
         """Return when the keys that are not there any more had been acknowledged."""
-        found = (await self.store.load([self.record.id]))[self.record.id].data
+        found = (await load_record(self.store, self.record.id)).data
         return [at for key, at in self.acknowledged.items() if key not in found]
 
 

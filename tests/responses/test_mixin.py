@@ -227,7 +227,7 @@ async def test_a_verb_may_call_that_of_its_base(serve: Serve) -> None:
 
 
 @pytest.mark.gen_test
-async def test_an_error_below_500_keeps_the_change_and_sends_the_cookie(serve: Serve) -> None:
+async def test_an_error_below_500_saves_and_sends_the_cookie(serve: Serve) -> None:
     class Refusing(Page):
         def get(self) -> None:
             self.session["kept"] = "yes"

@@ -111,9 +111,8 @@ class Cookies(Page):
 
 
 @pytest.mark.gen_test
-async def test_the_handlers_own_cookies_and_the_sessions_do_not_get_in_each_others_way(
-    serve: Serve,
-) -> None:
+async def test_the_handlers_cookies_go_beside_the_sessions(serve: Serve) -> None:
+    """The handler's own cookies and the session's do not get in each other's way."""
     browser = open_page(serve, Cookies)
     await browser.get("/page")
     assert set(browser.cookies) == {"theme", "session"}
@@ -203,9 +202,8 @@ async def test_an_error_page_can_read_the_session(serve: Serve, status: int) -> 
 
 
 @pytest.mark.gen_test
-async def test_an_error_page_that_wants_the_session_of_a_broken_store_is_still_503(
-    serve: Serve,
-) -> None:
+async def test_an_error_page_that_wants_a_failed_session_is_503(serve: Serve) -> None:
+    """An error page that wants the session of a broken store is still 503."""
     store = FaultyStore()
     browser = open_page(serve, ErrorPage, store)
     await browser.text("/keep")

@@ -87,9 +87,10 @@ async def test_a_handler_is_freed_without_the_collector(
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("how", ["", "flush", "unawaited", "redirect"])
-async def test_a_handler_whose_store_failed_is_freed_without_the_collector(
+async def test_a_handler_is_freed_after_its_store_failed(
     serve: Serve, made: list[weakref.ref[Watched]], how: str
 ) -> None:
+    """A handler whose store failed is freed without the garbage collector."""
     store = FaultyStore()
     store.fail["write"] = lambda: StoreUnavailable("out of order")
     assert (await open_page(serve, Watched, store).get(f"/page?how={how}")).code == 503

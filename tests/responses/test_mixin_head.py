@@ -55,7 +55,7 @@ async def test_no_byte_leaves_before_the_store_has_acknowledged(
 
 
 @pytest.mark.gen_test(timeout=20)
-async def test_no_byte_of_a_304_leaves_before_the_store_has_acknowledged(serve: Serve) -> None:
+async def test_a_304_waits_for_the_store(serve: Serve) -> None:
     store = patient_store()
     browser = open_page(serve, Returns, store)
     etag = (await browser.site.fetch("/page")).headers["Etag"]
@@ -71,7 +71,7 @@ async def test_no_byte_of_a_304_leaves_before_the_store_has_acknowledged(serve: 
 
 
 @pytest.mark.gen_test(timeout=20)
-async def test_a_stream_does_not_end_before_its_last_change_is_acknowledged(serve: Serve) -> None:
+async def test_a_stream_ends_when_its_last_change_is_acknowledged(serve: Serve) -> None:
     store = patient_store()
     browser = open_page(serve, Streams, store)
     await browser.text("/keep")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
 import pytest
@@ -34,7 +34,7 @@ class Awaiting(Counted):
 
 
 class Returning(Counted):
-    def prepare(self) -> Awaitable[None]:
+    def prepare(self) -> Coroutine[Any, Any, None]:
         return super().prepare()
 
     def get(self) -> None:
@@ -44,13 +44,13 @@ class Returning(Counted):
 
 class Yielding(Counted):
     @gen.coroutine
-    def prepare(self) -> Generator[Any, Any, None]:
+    def prepare(self) -> Generator[Any, Any, None]:  # type: ignore[override]
         yield super().prepare()
         self.session["kept"] = "prepared"
 
 
 class AsATask(Counted):
-    def prepare(self) -> Awaitable[None]:
+    def prepare(self) -> Awaitable[None]:  # type: ignore[override]
         return asyncio.ensure_future(self.load_and_more())
 
     async def load_and_more(self) -> None:
@@ -77,11 +77,11 @@ async def test_prepare_of_the_handlers_own_has_the_session(
 
 
 @pytest.mark.gen_test
-async def test_a_prepare_that_forgot_the_mixins_is_an_error_that_says_so(
+async def test_a_prepare_that_forgot_the_mixins_is_an_error(
     serve: Serve, ran: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     class Forgetful(Counted):
-        def prepare(self) -> None:
+        def prepare(self) -> None:  # type: ignore[override]
             pass
 
     assert (await open_page(serve, Forgetful).get("/page")).code == 500
@@ -91,12 +91,14 @@ async def test_a_prepare_that_forgot_the_mixins_is_an_error_that_says_so(
 
 
 @pytest.mark.gen_test
-async def test_a_prepare_that_did_not_await_the_mixins_is_an_error_that_says_so(
+async def test_a_prepare_that_did_not_await_is_an_error(
     serve: Serve, ran: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    """A prepare that did not await the mixin's is an error that says so."""
+
     class Impatient(Counted):
-        def prepare(self) -> None:
-            super().prepare()
+        def prepare(self) -> None:  # type: ignore[override]
+            super().prepare()  # type: ignore[unused-coroutine]
 
     with pytest.warns(RuntimeWarning, match="never awaited"):
         assert (await open_page(serve, Impatient).get("/page")).code == 500
@@ -105,7 +107,7 @@ async def test_a_prepare_that_did_not_await_the_mixins_is_an_error_that_says_so(
 
 
 @pytest.mark.gen_test
-async def test_the_session_before_super_prepare_is_an_error_that_says_so(
+async def test_the_session_before_super_prepare_is_an_error(
     serve: Serve, ran: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     class Early(Counted):
@@ -199,7 +201,7 @@ async def test_the_verb_never_runs_after_prepare_has_answered(
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize(("page", "status"), ENDINGS)
-async def test_the_verb_never_runs_when_prepares_answer_cannot_be_saved(
+async def test_no_verb_runs_when_prepares_answer_cannot_be_saved(
     serve: Serve, ran: list[str], page: type[RequestHandler], status: int
 ) -> None:
     store = FaultyStore()

@@ -40,7 +40,7 @@ FAULTS: list[Callable[[], Exception]] = [
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize(("method", "page", "status"), PAGES)
-async def test_a_store_that_fails_to_write_is_503_and_nothing_of_the_handlers_answer(
+async def test_a_failed_write_is_503_without_the_handlers_answer(
     serve: Serve, method: str, page: type[RequestHandler], status: int
 ) -> None:
     store = FaultyStore()
@@ -71,7 +71,7 @@ async def test_a_session_that_could_not_be_saved_is_not_begun(serve: Serve) -> N
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("page", [Streams, StreamsAndRefuses, StreamsInPrepare])
-async def test_a_write_that_fails_in_the_middle_of_a_stream_cuts_it_off(
+async def test_a_write_that_fails_within_a_stream_cuts_it_off(
     serve: Serve, caplog: pytest.LogCaptureFixture, page: type[RequestHandler]
 ) -> None:
     store = FaultyStore()
@@ -109,7 +109,7 @@ async def test_whatever_the_store_raises_is_503(
 
 
 @pytest.mark.gen_test
-async def test_what_a_store_finds_wrong_when_it_is_opened_is_told_in_the_log(
+async def test_the_log_tells_what_is_wrong_at_a_stores_opening(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = FaultyStore()
@@ -120,7 +120,7 @@ async def test_what_a_store_finds_wrong_when_it_is_opened_is_told_in_the_log(
 
 
 @pytest.mark.gen_test
-async def test_a_store_that_fails_to_load_is_503_before_the_handler_runs(serve: Serve) -> None:
+async def test_a_failed_load_is_503_before_the_handler_runs(serve: Serve) -> None:
     ran: list[str] = []
 
     class Runs(Page):
@@ -143,7 +143,7 @@ async def test_a_store_that_fails_to_load_is_503_before_the_handler_runs(serve: 
 
 
 @pytest.mark.gen_test
-async def test_a_client_without_a_cookie_does_not_notice_a_store_that_fails(serve: Serve) -> None:
+async def test_a_failing_store_does_not_matter_without_a_cookie(serve: Serve) -> None:
     store = FaultyStore()
     browser = open_page(serve, Page, store)
     store.break_down()
@@ -171,7 +171,7 @@ async def test_a_store_that_hangs_is_503_at_its_deadline(serve: Serve, operation
 
 
 @pytest.mark.gen_test(timeout=20)
-async def test_requests_behind_a_store_that_hangs_all_end_at_the_deadline(serve: Serve) -> None:
+async def test_requests_to_a_hanging_store_end_at_the_deadline(serve: Serve) -> None:
     store = FaultyStore()
     store.timeout = 0.5
     browser = open_page(serve, Returns, store)

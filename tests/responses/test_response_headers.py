@@ -111,9 +111,10 @@ def vary(response: HTTPResponse) -> list[str]:
 @pytest.mark.gen_test
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_an_answer_that_sets_or_removes_the_cookie_is_not_cacheable(
+async def test_an_answer_with_the_cookie_is_not_cacheable(
     browser: Browser, page: type[RequestHandler], method: str
 ) -> None:
+    """An answer that sets or removes the cookie is not cacheable."""
     for change in ("keep", "destroy"):
         response = await browser.get(f"/{page.__name__}?change={change}", method=method)
         assert len(response.headers.get_list("Set-Cookie")) == 1, change
@@ -123,9 +124,10 @@ async def test_an_answer_that_sets_or_removes_the_cookie_is_not_cacheable(
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("page", PAGES)
-async def test_an_answer_that_only_looked_varies_by_cookie_and_is_cacheable_as_it_was(
+async def test_an_answer_that_only_read_varies_by_cookie(
     browser: Browser, page: type[RequestHandler]
 ) -> None:
+    """An answer that only read varies by cookie, and is as cacheable as it was."""
     await browser.text("/keep")
     for client in (browser, browser.site.browser()):
         response = await client.get(f"/{page.__name__}")

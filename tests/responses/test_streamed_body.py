@@ -42,7 +42,7 @@ class Upload(Page):
 
 
 @pytest.mark.gen_test
-async def test_a_body_that_is_streamed_in_has_the_session_and_is_one_write(
+async def test_a_streamed_body_has_the_session_and_is_one_write(
     serve: Serve, store: SpyStore
 ) -> None:
     browser = open_page(serve, Upload, store)
@@ -61,9 +61,10 @@ async def test_a_body_that_prepare_refuses_keeps_what_prepare_set(serve: Serve) 
 
 
 @pytest.mark.gen_test
-async def test_a_body_that_never_arrives_whole_is_no_request_and_changes_nothing(
+async def test_a_body_that_never_arrives_whole_changes_nothing(
     serve: Serve, store: SpyStore
 ) -> None:
+    """A body that never arrives whole is no request and changes nothing."""
     arrived, gone = asyncio.Event(), asyncio.Event()
 
     @stream_request_body
@@ -91,7 +92,7 @@ async def test_a_body_that_never_arrives_whole_is_no_request_and_changes_nothing
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("answer", ["finish", "send_error"])
-async def test_an_answer_before_the_whole_body_was_received_keeps_the_change(
+async def test_an_answer_before_the_body_is_whole_is_saved(
     serve: Serve, store: SpyStore, answer: str
 ) -> None:
     @stream_request_body
@@ -112,7 +113,7 @@ async def test_an_answer_before_the_whole_body_was_received_keeps_the_change(
 
 
 @pytest.mark.gen_test
-async def test_a_flush_before_the_whole_body_was_received_commits_first(
+async def test_a_flush_before_the_body_is_whole_commits_first(
     serve: Serve, store: SpyStore
 ) -> None:
     @stream_request_body

@@ -38,9 +38,11 @@ NEEDS_COOKIE: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("change", NEEDS_COOKIE.values(), ids=NEEDS_COOKIE)
-async def test_what_needs_a_cookie_raises_after_flush_and_changes_nothing(
+async def test_what_needs_a_cookie_raises_after_a_flush(
     serve: Serve, store: SpyStore, change: Callable[[Any], object]
 ) -> None:
+    """What needs a cookie raises after a flush, and changes nothing."""
+
     class Streaming(Page):
         async def get(self) -> None:
             self.write("begun")
@@ -82,9 +84,11 @@ async def test_a_cookie_can_be_sent_until_flush(serve: Serve, store: SpyStore) -
 @pytest.mark.parametrize(
     ("error", "expected"), [(KeyError("bug"), "flushed"), (HTTPError(403), "streamed")]
 )
-async def test_an_error_in_the_middle_of_a_stream_decides_of_what_was_not_saved_yet(
+async def test_an_error_within_a_stream_decides_of_the_unsaved(
     serve: Serve, error: Exception, expected: str
 ) -> None:
+    """An error in the middle of a stream decides of what was not saved yet."""
+
     class Streaming(Page):
         async def get(self) -> None:
             self.session["kept"] = "flushed"
@@ -111,7 +115,7 @@ OUTCOMES = [
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize(("error", "expected"), OUTCOMES)
-async def test_a_client_that_leaves_early_changes_nothing_of_what_is_kept(
+async def test_what_was_kept_stays_when_the_client_leaves_early(
     serve: Serve, error: Exception | None, expected: str
 ) -> None:
     arrived, gone, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -141,7 +145,7 @@ async def test_a_client_that_leaves_early_changes_nothing_of_what_is_kept(
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_in_the_middle_of_a_stream_changes_nothing_of_what_is_kept(
+async def test_what_was_kept_stays_when_the_client_leaves_a_stream(
     serve: Serve, store: SpyStore
 ) -> None:
     gone, done = asyncio.Event(), asyncio.Event()
@@ -179,7 +183,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_stream_changes_nothing_of
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_a_compressed_response_has_the_cookie_and_varies_by_both(
+async def test_a_compressed_response_has_the_cookie_and_both_varies(
     serve: Serve, streamed: bool
 ) -> None:
     class Long(Page):

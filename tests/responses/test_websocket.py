@@ -108,6 +108,7 @@ async def test_changes_before_the_handshake_are_committed_with_it(
     async with connect(browser, "?name=Ada") as socket:
         assert await socket.read_message() == "hello Ada"
         assert store.kinds == ["Create"]
+        assert socket.headers is not None
         (cookie,) = socket.headers.get_list("Set-Cookie")
         browser.cookies["session"] = cookie.partition(";")[0].partition("=")[2]
         assert await browser.text("/page") == "Ada"

@@ -87,7 +87,7 @@ def browser(serve: Serve, store: SpyStore, clock: FakeClock) -> Browser:
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("how", CHANGES)
-async def test_every_change_in_a_read_only_group_raises_and_says_which_flag(
+async def test_every_change_when_read_only_raises_and_says_why(
     browser: Browser, store: SpyStore, how: str
 ) -> None:
     await browser.text("/keep")
@@ -104,7 +104,7 @@ async def test_every_change_in_a_read_only_group_raises_and_says_which_flag(
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("flush", ["", "1"])
-async def test_a_nested_change_in_a_read_only_group_raises_at_the_commit(
+async def test_a_nested_change_when_read_only_fails_the_commit(
     browser: Browser, store: SpyStore, flush: str
 ) -> None:
     await browser.text("/keep-list")

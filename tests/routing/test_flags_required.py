@@ -114,9 +114,10 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 @pytest.mark.gen_test
 @pytest.mark.parametrize("path", ["/in/mixin", "/in/plain"])
 @pytest.mark.parametrize("method", METHODS)
-async def test_without_a_session_a_required_group_is_401_before_the_handler(
+async def test_a_required_group_is_401_before_the_handler(
     guarded: Site, ran: list[str], path: str, method: str
 ) -> None:
+    """Without a session, a required group answers 401 before the handler runs."""
     for cookie in ("", "session=garbage", f"session={'A' * 54}"):
         headers = {"Cookie": cookie} if cookie else {}
         response = await guarded.fetch(path, method=method, headers=headers)
@@ -150,7 +151,7 @@ async def test_a_session_that_ended_is_401_in_a_required_group(
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("path", ["/in/socket", "/in/plain-socket"])
-async def test_without_a_session_no_socket_is_opened_in_a_required_group(
+async def test_a_required_group_opens_no_socket_without_a_session(
     guarded: Site, ran: list[str], path: str
 ) -> None:
     assert (await guarded.fetch(path, headers=HANDSHAKE)).code == 401
@@ -168,9 +169,10 @@ async def test_without_a_session_no_socket_is_opened_in_a_required_group(
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("path", ["/in/upload", "/in/session-upload"])
-async def test_without_a_session_no_byte_of_an_upload_reaches_the_handler(
+async def test_an_upload_without_a_session_is_not_received(
     guarded: Site, ran: list[str], path: str
 ) -> None:
+    """Without a session, no byte of an upload reaches the handler."""
     async with RawConnection(guarded) as connection:
         connection.send("POST", path, "Content-Length: 0")  # the body is what follows
         assert b" 401 " in (await connection.read_to_end())[:20]

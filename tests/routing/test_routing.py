@@ -187,7 +187,8 @@ async def test_a_handler_can_reverse_and_gets_its_routes_arguments(serve: Serve)
 
 
 @pytest.mark.gen_test
-async def test_a_plain_handler_in_a_group_with_sessions_costs_no_store_call(serve: Serve) -> None:
+async def test_a_plain_handler_makes_no_store_call(serve: Serve) -> None:
+    """A plain handler in a group with sessions makes no store call."""
     store = SpyStore()
     routes = Group("/", Route("keep", Keep), Route("plain", Plain), sessions=True)
     browser = serve(routes, SessionManager(store)).browser()
@@ -213,9 +214,7 @@ class PlainWithAsyncPrepare(PlainWithPrepare):
 
 
 @pytest.mark.gen_test
-async def test_a_plain_handler_in_a_required_group_is_401_without_a_session(
-    serve: Serve, tmp_path: Path
-) -> None:
+async def test_a_plain_handler_in_a_required_group_is_401(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_text("contents")
     routes = Group(
         "/",

@@ -124,7 +124,8 @@ async def test_required_is_inherited_and_overridden_by_inner_groups(serve: Serve
 
 
 @pytest.mark.gen_test
-async def test_required_holds_through_a_group_that_turns_sessions_off_and_on(serve: Serve) -> None:
+async def test_required_holds_through_groups_with_sessions_off(serve: Serve) -> None:
+    """`required` holds through a group without sessions, in the one that turns them on again."""
     plain = Route("plain", Plain)
     again = Group("again", plain, PAGE, sessions=True)
     middle = Group("off", again, sessions=False)
@@ -167,7 +168,8 @@ async def test_an_unknown_or_dead_cookie_is_401_in_a_required_group(serve: Serve
 
 
 @pytest.mark.gen_test
-async def test_the_error_where_sessions_are_off_names_the_group_and_the_flag(serve: Serve) -> None:
+async def test_sessions_off_is_an_error_that_names_the_flag(serve: Serve) -> None:
+    """The error where sessions are off names the group and the flag."""
     why = Route("why", Why)
     browser = browse(
         serve,

@@ -138,41 +138,6 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
         "required=True, but sessions are off",
     ),
     (
-        "arguments that initialize does not take",
-        lambda: build(Route("a", Plain, kwargs={"word": "hi"})),
-        "does not fit Plain.initialize()",
-    ),
-    (
-        "arguments that initialize misses",
-        lambda: build(Route("a", WithWord)),
-        "does not fit WithWord.initialize()",
-    ),
-    (
-        "static files without a directory",
-        lambda: build(Route("<path:path>", StaticFileHandler)),
-        "does not fit StaticFileHandler.initialize()",
-    ),
-    (
-        "parameter that the verb does not take",
-        lambda: build(Route("<name>", Plain)),
-        "does not fit Plain.get()",
-    ),
-    (
-        "parameter of another name",
-        lambda: build(Route("<number>", WithParameter)),
-        "does not fit WithParameter.get()",
-    ),
-    (
-        "verb that misses its parameter",
-        lambda: build(Route("a", WithParameter)),
-        "does not fit WithParameter.get()",
-    ),
-    (
-        "second verb that does not take it",
-        lambda: build(Route("<int:id>", WithSecondVerb)),
-        "does not fit WithSecondVerb.delete()",
-    ),
-    (
         "duplicate name",
         lambda: build(Route("a", Plain, name="same"), Route("b", Plain, name="same")),
         "/top/inner/b has the name 'same', as /top/inner/a has",
@@ -192,14 +157,41 @@ def test_a_mistake_is_an_error_that_names_the_group(mistake: Callable[[], None],
     assert "group /top/inner" in str(raised.value)
 
 
-def test_sessions_without_a_manager_is_an_error_that_names_the_group() -> None:
+MISFITS = {
+    "arguments that initialize does not take": (
+        Route("a", Plain, kwargs={"word": "hi"}),
+        "Plain.initialize()",
+    ),
+    "arguments that initialize misses": (Route("a", WithWord), "WithWord.initialize()"),
+    "static files without a directory": (
+        Route("<path:path>", StaticFileHandler),
+        "StaticFileHandler.initialize()",
+    ),
+    "parameter that the verb does not take": (Route("<name>", Plain), "Plain.get()"),
+    "parameter of another name": (Route("<number>", WithParameter), "WithParameter.get()"),
+    "verb that misses its parameter": (Route("a", WithParameter), "WithParameter.get()"),
+    "second verb that does not take it": (
+        Route("<int:id>", WithSecondVerb),
+        "WithSecondVerb.delete()",
+    ),
+}
+
+
+@pytest.mark.parametrize(("route", "method"), MISFITS.values(), ids=MISFITS)
+def test_a_route_must_fit_its_handlers_methods(route: Route, method: str) -> None:
+    with pytest.raises(ConfigurationError, match="group /top/inner") as raised:
+        build(route)
+    assert f"does not fit {method}" in str(raised.value)
+
+
+def test_sessions_without_a_manager_names_the_group() -> None:
     routes = Group("/top", Group("inner", Route("a", Page), sessions=True))
     with pytest.raises(ConfigurationError) as raised:
         make_app(Config(routes))
     assert "group /top/inner: sessions=True, but the Config has no manager" in str(raised.value)
 
 
-def test_a_host_cookie_with_a_domain_is_an_error_that_names_the_cookie() -> None:
+def test_a_host_cookie_with_a_domain_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="'__Host-id': a __Host- name allows no Domain"):
         manager(name="__Host-id", domain="example.org")
 

@@ -26,9 +26,8 @@ async def test_the_first_route_that_matches_wins(serve: Serve) -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_route_with_parameters_comes_before_a_fixed_path_that_stands_behind_it(
-    serve: Serve,
-) -> None:
+async def test_routes_are_tried_in_their_order(serve: Serve) -> None:
+    """A route with parameters comes before a fixed path that stands behind it."""
     site = serve(Group("/", Route("<int:id>", Echo), Route("5", Plain), Route("five", Plain)))
     assert (await site.fetch("/5")).body == b"id=5"
     assert (await site.fetch("/five")).body == b"plain"

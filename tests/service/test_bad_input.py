@@ -10,6 +10,7 @@ import pytest
 from app import SessionManager
 from app.sessions import token
 from configure import ROUTES
+from stores.contract import Create
 from tests.helpers.raw import raw_request
 from tests.helpers.site import Site
 from tests.helpers.stores_for_tests import SpyStore
@@ -60,9 +61,10 @@ NOT_A_TOKEN: dict[str, bytes] = {
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("value", NOT_A_TOKEN.values(), ids=NOT_A_TOKEN)
-async def test_a_cookie_that_is_no_token_is_a_new_client_without_a_store_call(
+async def test_a_cookie_that_is_no_token_makes_no_store_call(
     site: Site, store: SpyStore, value: bytes
 ) -> None:
+    """A cookie that is no token is a new client, without a store call."""
     header = b"Cookie: session=" + value
     status, head, body = await raw_request(site, "GET", "/sessions/get", header)
     assert (status, body) == (200, b"n/a")
@@ -72,7 +74,7 @@ async def test_a_cookie_that_is_no_token_is_a_new_client_without_a_store_call(
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("value", NOT_A_TOKEN.values(), ids=NOT_A_TOKEN)
-async def test_a_client_with_a_cookie_that_is_no_token_gets_one_of_its_own(
+async def test_a_cookie_that_is_no_token_is_replaced_by_one(
     site: Site, store: SpyStore, value: bytes
 ) -> None:
     header = b"Cookie: session=" + value
@@ -84,7 +86,7 @@ async def test_a_client_with_a_cookie_that_is_no_token_gets_one_of_its_own(
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("value", NOT_A_TOKEN.values(), ids=NOT_A_TOKEN)
-async def test_ending_a_session_that_never_was_asks_the_store_for_nothing(
+async def test_ending_no_session_asks_the_store_for_nothing(
     site: Site, store: SpyStore, value: bytes
 ) -> None:
     header = b"Cookie: session=" + value
@@ -105,7 +107,8 @@ async def test_an_unknown_token_is_a_new_client_and_never_adopted(
 
     _, head, _ = await raw_request(site, "GET", "/sessions/set/Ada", f"Cookie: session={value}")
     given = fresh_token(head)
-    created = [change.record for _, items in store.calls for change in items if changed(change)]
+    changes = [change for _, items in store.calls for change in items]
+    created = [change.record for change in changes if isinstance(change, Create)]
     assert len(created) == 1
     for presented in re.findall(r"[\w-]{54}", value):
         assert token.decode(given)[0] == created[0].id != token.decode(presented)[0]
@@ -181,7 +184,7 @@ async def test_two_cookie_headers_are_no_error(site: Site) -> None:
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("sign", [b"\x00", b"\x07", b"\x7f"])
-async def test_a_control_character_in_the_header_is_refused_or_a_new_client(
+async def test_a_control_character_is_refused_or_a_new_client(
     site: Site, store: SpyStore, sign: bytes
 ) -> None:
     header = b"Cookie: session=" + A[:-1].encode() + sign
@@ -222,9 +225,10 @@ PATHS = [
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize(("path", "status", "name"), PATHS)
-async def test_a_path_gets_a_clear_answer_and_the_name_comes_back_as_it_was(
+async def test_any_path_is_answered_and_the_name_comes_back(
     site: Site, path: str, status: int, name: str | None
 ) -> None:
+    """A path gets a clear answer, and the name comes back as it was."""
     browser = site.browser()
     response = await browser.get(path)
     assert response.code == status
@@ -257,11 +261,7 @@ async def test_a_method_that_the_example_lacks_is_405(
 
 def fresh_token(head: str) -> str:
     """Return the token that a response's head sets, which must be well-formed."""
+    given: str
     (given,) = re.findall(r"\r\nSet-Cookie: session=([^;]*);", head)
     assert re.fullmatch(token.FORM, given)
     return given
-
-
-def changed(change: object) -> bool:
-    """Tell whether this is a change that has a record in it."""
-    return hasattr(change, "record")

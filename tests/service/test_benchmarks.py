@@ -57,7 +57,8 @@ async def test_an_application_answers_each_client_with_its_own_record(
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_bare_tornado_and_a_group_without_sessions_answer_the_constant() -> None:
+async def test_what_has_no_sessions_answers_the_constant() -> None:
+    """Bare Tornado and a group without sessions answer the constant."""
     for kind in ("bare", "sessions"):
         with application(kind, "memory:") as service:
             assert await check(service.port, "/constant", ["session=x"] * 3) > len("Ada0000")
@@ -85,7 +86,8 @@ async def test_load_is_measured_and_its_writes_are_counted() -> None:
 
 @needs_wrk
 @pytest.mark.gen_test(timeout=30)
-async def test_load_whose_answers_are_errors_or_of_another_size_is_no_measurement() -> None:
+async def test_wrong_answers_are_no_measurement() -> None:
+    """Load whose answers are errors or of another size is no measurement."""
     with application("sessions", "memory:") as service:
         (cookie,) = await begin(service.port, 1)
         with pytest.raises(CannotMeasure, match=r"'status': [1-9]"):

@@ -139,9 +139,7 @@ def test_debug_restarts_nothing_by_itself_and_stops(start: Start) -> None:
 
 
 @pytest.mark.parametrize("level", ["info", "debug"])
-def test_the_store_is_taken_from_the_environment_and_no_password_shows(
-    start: Start, level: str
-) -> None:
+def test_the_environment_names_the_store_without_its_password(start: Start, level: str) -> None:
     url = "mongodb://ada:hunter2@127.0.0.1:1/shop"
     service = start("--port=0", f"--logging={level}", SESSION_STORE=url)
     assert "sessions in mongodb://127.0.0.1:1/shop;" in service.output

@@ -115,7 +115,7 @@ class Request(threading.Thread):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_request_in_flight_is_answered_before_the_process_ends(
+def test_a_request_in_flight_is_answered_before_the_end(
     slow: Start, tmp_path: Path, signum: int
 ) -> None:
     service = slow()
@@ -153,7 +153,8 @@ def test_nobody_new_is_accepted_while_requests_in_flight_end(slow: Start, tmp_pa
     assert service.exit_status() == 0
 
 
-def test_a_request_that_never_ends_holds_the_process_for_a_bounded_time(slow: Start) -> None:
+def test_an_endless_request_holds_the_process_not_for_ever(slow: Start) -> None:
+    """A request that never ends holds the process for a bounded time."""
     service = slow(0.5)
     request = Request(service, "/slow")
     service.wait_for("begun")

@@ -72,7 +72,7 @@ def test_healthz_readyz_and_the_start_up_line_with_mongodb(start: Start, url: st
     assert "Traceback" not in service.output
 
 
-def test_no_value_and_no_token_in_the_log_however_much_is_logged(start: Start, url: str) -> None:
+def test_no_value_or_token_is_in_the_log_at_any_level(start: Start, url: str) -> None:
     service = start("--port=0", "--logging=debug", f"--store={url}")
     cookie = service.get("/sessions/set/SecretOfAda").cookie
     assert service.get("/sessions/get", cookie).body == "SecretOfAda"
@@ -103,7 +103,7 @@ def test_processes_share_sessions(start: Start, url: str, processes: int) -> Non
 
 
 @needs_fork
-def test_each_process_of_several_answers_with_a_client_of_its_own(start: Start, url: str) -> None:
+def test_each_process_has_a_client_of_its_own(start: Start, url: str) -> None:
     service = start("--port=0", "--processes=2", f"--store={url}")
     first, second = serving_children(service, 2)
     cookie = service.get("/sessions/set/Ada").cookie
@@ -129,7 +129,7 @@ def test_a_signal_to_the_parent_stops_all_with_status_0(
 
 
 @needs_fork
-def test_ctrl_c_in_a_terminal_reaches_all_and_ends_with_status_0(start: Start, url: str) -> None:
+def test_ctrl_c_stops_all_processes_with_status_0(start: Start, url: str) -> None:
     service = start("--port=0", "--processes=2", f"--store={url}")
     pids = serving_children(service, 2)
     os.killpg(service.process.pid, signal.SIGINT)
@@ -164,9 +164,8 @@ def test_a_child_that_dies_is_replaced(start: Start, url: str) -> None:
 # Without MongoDB
 
 
-def test_a_mongodb_that_is_unreachable_at_the_start_is_told_and_recovered_from(
-    start: Start, mongod: Any
-) -> None:
+def test_the_service_outlives_a_mongodb_that_starts_late(start: Start, mongod: Any) -> None:
+    """A MongoDB that is unreachable at the start is told, and recovered from."""
     relay = Relay(urlsplit(mongod.url).port or 0)
     try:
         url = on_port(mongod.url, relay.port)

@@ -111,7 +111,7 @@ def test_the_stores_name_never_holds_the_password(password: str) -> None:
 
 @pytest.mark.parametrize("url", ["mongodb://ada:hunter2@host:port/db", "mango://ada:hunter2@host"])
 @pytest.mark.parametrize("by", ["option", "variable"])
-def test_the_command_refuses_a_bad_store_url_without_its_password(url: str, by: str) -> None:
+def test_the_command_refuses_a_bad_url_without_its_password(url: str, by: str) -> None:
     line = refused(f"--store={url}") if by == "option" else refused(SESSION_STORE=url)
     assert "store's URL" in line
     assert "hunter" not in line
@@ -126,11 +126,11 @@ def test_a_port_in_use_is_one_line_and_status_2(address: str) -> None:
     assert "--port" in line
 
 
-def test_a_log_file_that_cannot_be_written_is_one_line_and_status_2(tmp_path: Path) -> None:
+def test_a_log_file_nobody_can_write_is_one_line_and_status_2(tmp_path: Path) -> None:
     assert "log" in refused(f"--log-file-prefix={tmp_path}/none/such/log", "--port=0")
 
 
-def test_several_processes_with_the_memory_store_are_refused_with_the_reason() -> None:
+def test_several_processes_with_memory_are_refused() -> None:
     line = refused("--processes=2")
     assert "'memory:'" in line
     assert "each would have sessions of its own" in line

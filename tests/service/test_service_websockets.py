@@ -111,9 +111,8 @@ def test_a_websocket_is_told_that_the_service_goes_away(talking: Start, path: st
     assert "cut off" not in service.output
 
 
-def test_a_websocket_whose_client_does_not_answer_holds_the_process_for_a_bounded_time(
-    talking: Start,
-) -> None:
+def test_a_silent_websocket_holds_the_process_not_for_ever(talking: Start) -> None:
+    """A WebSocket whose client does not answer holds the process for a bounded time."""
     service = talking(0.5)
     with open_websocket(service):
         service.signal()

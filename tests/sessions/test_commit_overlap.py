@@ -50,9 +50,8 @@ async def test_a_key_set_during_a_flush_that_nobody_awaits_is_kept(serve: Serve)
 
 
 @pytest.mark.gen_test
-async def test_a_destroy_during_a_flush_ends_the_session_and_tells_the_client(
-    serve: Serve,
-) -> None:
+async def test_a_destroy_during_a_flush_removes_the_cookie(serve: Serve) -> None:
+    """A destroy during a flush ends the session and tells the client."""
     store = FaultyStore()
 
     class Streams(Page):

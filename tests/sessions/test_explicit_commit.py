@@ -31,7 +31,7 @@ BEGINNINGS = [("regenerate", "set a 2"), ("sign-in ada", "set a 2"), ("destroy",
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("words", BEGINNINGS)
 @pytest.mark.parametrize("status", [403, 500])
-async def test_the_cookie_of_an_acknowledged_commit_is_sent_with_any_answer(
+async def test_an_acknowledged_commits_cookie_goes_with_any_answer(
     browser: Browser, words: tuple[str, ...], status: int
 ) -> None:
     await do(browser, "set a 1")
@@ -44,7 +44,7 @@ async def test_the_cookie_of_an_acknowledged_commit_is_sent_with_any_answer(
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("words", BEGINNINGS)
-async def test_it_is_sent_though_what_came_afterwards_could_not_be_saved(
+async def test_it_is_sent_though_a_later_change_was_not_saved(
     browser: Browser, store: FaultyStore, words: tuple[str, ...]
 ) -> None:
     await do(browser, "set a 1")
@@ -58,9 +58,8 @@ async def test_it_is_sent_though_what_came_afterwards_could_not_be_saved(
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_a_session_that_another_request_ended_after_the_commit_gets_no_cookie(
-    browser: Browser,
-) -> None:
+async def test_a_session_ended_after_the_commit_gets_no_cookie(browser: Browser) -> None:
+    """A session that another request ended after the commit gets no cookie."""
     await do(browser, "set a 1")
     held = await Held.at(twin(browser), "set a 3", before=("set a 2", "commit"))
     await do(browser, "destroy")
@@ -70,9 +69,8 @@ async def test_a_session_that_another_request_ended_after_the_commit_gets_no_coo
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_a_new_token_of_the_commit_is_useless_when_another_request_ended_the_session(
-    browser: Browser,
-) -> None:
+async def test_a_commits_new_token_is_useless_once_ended(browser: Browser) -> None:
+    """A new token of the commit is useless when another request ended the session."""
     await do(browser, "set a 1")
     ending = await Held.at(twin(browser), "destroy")  # loaded under the former token
     held = await Held.at(twin(browser), "set a 3", before=("regenerate", "commit"))
@@ -83,9 +81,7 @@ async def test_a_new_token_of_the_commit_is_useless_when_another_request_ended_t
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_a_removal_that_was_acknowledged_is_told_with_a_server_error(
-    browser: Browser,
-) -> None:
+async def test_an_acknowledged_removal_is_told_with_a_server_error(browser: Browser) -> None:
     await do(browser, "set a 1")
     (cookie,) = cookies_set(await browser.get(steps("destroy", "commit", "set b 1", "status 500")))
     assert "Max-Age=0" in cookie

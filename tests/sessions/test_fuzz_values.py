@@ -93,7 +93,7 @@ def assert_same(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 @pytest.mark.gen_test(timeout=120)
-async def test_what_a_session_refuses_is_named_by_its_path_and_changes_nothing() -> None:
+async def test_a_refusal_names_the_path_and_changes_nothing() -> None:
     hostile = HostileValues(seed() + 1)
     async with opened(MemoryStore()) as manager:
         session = await manager.load(None)
@@ -132,7 +132,8 @@ async def test_a_key_that_a_session_refuses_changes_nothing() -> None:
 
 
 @pytest.mark.gen_test(timeout=120)
-async def test_what_is_put_inside_a_kept_list_or_dict_is_refused_by_the_commit() -> None:
+async def test_the_commit_refuses_what_was_put_inside_a_value() -> None:
+    """What is put inside a list or dict that is kept is refused by the commit."""
     hostile = HostileValues(seed() + 3)
     async with opened(MemoryStore()) as manager:
         session = await manager.load(None)
@@ -167,7 +168,8 @@ async def test_a_value_that_holds_itself_is_refused(any_store: Store) -> None:
         for value in (loop, tree):
             with pytest.raises(ValueError, match="nested deeper than 64 levels"):
                 session["loop"] = value
-        session["list"] = later = []
+        later: list[Any] = []
+        session["list"] = later
         later.append(later)
         with pytest.raises(ValueError, match="nested deeper than 64 levels"):
             await session.commit()

@@ -26,7 +26,7 @@ class GatedStore(FaultyStore):
         self.sent: list[int] = []
         self.going: list[asyncio.Event] = []
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
+    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
         self.sent.append(len(ids))
         self.going.append(asyncio.Event())
         await self.going[-1].wait()
@@ -77,7 +77,8 @@ async def test_what_arrives_in_one_turn_goes_together() -> None:
 
 
 @pytest.mark.gen_test
-async def test_nobody_joins_what_was_sent_and_few_calls_are_on_their_way() -> None:
+async def test_nobody_joins_what_was_sent_and_calls_are_few() -> None:
+    """Nobody joins what was sent, and few calls are in flight."""
     store = GatedStore()
     gateway = Gateway(store)
     await gateway.open()
@@ -129,7 +130,7 @@ async def test_one_id_asked_for_many_times_is_loaded_once() -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_read_that_begins_after_a_write_was_acknowledged_sees_it() -> None:
+async def test_a_read_after_an_acknowledged_write_sees_it() -> None:
     store = FaultyStore()
     gateway = Gateway(store)
     record = make_record(data={"n": 0})
@@ -171,7 +172,8 @@ class PartlyDown(GatedStore):
 
 
 @pytest.mark.gen_test
-async def test_where_a_part_of_the_store_is_down_its_own_records_fail_and_no_others() -> None:
+async def test_a_part_of_the_store_that_is_down_fails_alone() -> None:
+    """Where a part of the store is down, its own records fail and no others."""
     store = PartlyDown()
     gateway = Gateway(store)
     await gateway.open()
@@ -185,8 +187,8 @@ async def test_where_a_part_of_the_store_is_down_its_own_records_fail_and_no_oth
     assert [type(answer) for answer in answers] == [SessionUnavailable, type(None)] * 2
     assert "store faulty:: node 1 is down" in str(answers[0])
     writes = [gateway.write(Update(id)) for id in ids]
-    answers = await asyncio.gather(*writes, return_exceptions=True)
-    assert [type(answer) for answer in answers] == [SessionUnavailable, Outcome] * 2
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [SessionUnavailable, Outcome] * 2
     each = asyncio.ensure_future(gateway.load_each(ids))
     await turns()
     await store.let_go(2)
@@ -228,9 +230,10 @@ async def test_a_lone_load_that_is_cancelled_leaves_the_way_free() -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_store_of_another_shape_says_so_a_bug_says_only_its_kind(
+async def test_another_shape_is_told_and_of_a_bug_its_kind_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """A store of another shape says so; a bug says only its kind."""
     store = FaultyStore()
     gateway = Gateway(store)
     store.fail["open"] = ConfigurationError("the table has other columns; name another")

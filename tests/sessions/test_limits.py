@@ -85,7 +85,7 @@ def text_of(size: int, letter: str = "x") -> str:
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("letter", ["x", "\N{LATIN SMALL LETTER SHARP S}"])
-async def test_a_session_may_be_as_large_as_max_bytes_and_not_a_byte_larger(
+async def test_a_session_is_max_bytes_and_not_a_byte_larger(
     browser: Browser, store: SpyStore, letter: str
 ) -> None:
     largest = LIMIT - (LIMIT - len('{"kept":""}')) % len(letter.encode())
@@ -97,9 +97,8 @@ async def test_a_session_may_be_as_large_as_max_bytes_and_not_a_byte_larger(
 
 
 @pytest.mark.gen_test
-async def test_too_much_is_413_with_a_clear_page_without_cookie_and_without_a_write(
-    browser: Browser, store: SpyStore
-) -> None:
+async def test_too_much_is_413_without_cookie_or_write(browser: Browser, store: SpyStore) -> None:
+    """Too much is 413 with a clear page, without a cookie and without a write."""
     body = json.dumps(text_of(LIMIT + 1))
     response = await browser.post("/put?key=kept", body=body)
     assert response.code == 413
@@ -141,9 +140,8 @@ async def test_the_size_is_that_of_compact_json_in_utf_8(value: Any, size: int) 
 
 
 @pytest.mark.gen_test
-async def test_a_session_that_grows_by_several_requests_is_refused_at_the_one_too_many(
-    browser: Browser, store: SpyStore
-) -> None:
+async def test_growth_is_refused_at_the_request_too_many(browser: Browser, store: SpyStore) -> None:
+    """A session that grows by several requests is refused at the one too many."""
     statuses = [await put(browser, "x" * 200, f"key=k{i}") for i in range(7)]
     assert statuses == [200] * 4 + [413] * 3
     assert await put(browser, "small", "key=kept") == 200
@@ -168,9 +166,8 @@ async def test_a_list_that_grows_inside_is_measured_too(serve: Serve) -> None:
 
 
 @pytest.mark.gen_test
-async def test_the_users_name_does_not_count_and_has_a_bound_of_its_own(
-    browser: Browser, store: SpyStore
-) -> None:
+async def test_the_users_name_has_a_bound_of_its_own(browser: Browser, store: SpyStore) -> None:
+    """The user's name does not count to the session's size and has a bound of its own."""
     assert await put(browser, text_of(LIMIT), f"key=kept&user={'u' * 255}") == 200
     assert store.kinds == ["Create"]
     assert await put(browser, None, f"user={'v' * 256}") == 500
@@ -191,7 +188,8 @@ async def test_a_handler_can_make_do_with_less(browser: Browser) -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_session_from_before_a_lower_limit_is_read_renewed_and_emptied() -> None:
+async def test_a_session_over_a_lowered_limit_stays_usable() -> None:
+    """A session from before a lower limit can be read, renewed and emptied."""
     store = MemoryStore()
     before = SessionManager(store, max_bytes=LIMIT)
     session = await before.load(None)
@@ -267,14 +265,15 @@ async def test_what_is_refused_is_told_with_its_path(
 
 
 @pytest.mark.gen_test
-async def test_a_nested_value_that_is_refused_is_500_and_nothing_is_written(
+async def test_a_refused_nested_value_is_500_and_writes_nothing(
     serve: Serve, store: SpyStore
 ) -> None:
     class Nested(Page):
         def get(self) -> None:
             self.session["beside"] = 1
-            self.session["kept"] = inside = ["fine"]
-            inside.append(b"not fine")  # type: ignore[arg-type]
+            inside: list[Any] = ["fine"]
+            self.session["kept"] = inside
+            inside.append(b"not fine")
 
     routes = Group("/", Route("nested", Nested), sessions=True)
     response = await serve(routes, SessionManager(store)).browser().get("/nested")

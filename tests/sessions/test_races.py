@@ -65,7 +65,7 @@ async def test_requests_that_change_different_keys_both_win(two: TwoProcesses, m
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_of_one_key_one_of_the_values_stays_and_it_is_the_later_acknowledged(
+async def test_of_one_key_the_later_acknowledged_value_stays(
     two: TwoProcesses, meet: Meet, request: pytest.FixtureRequest
 ) -> None:
     for _ in range(ROUNDS):
@@ -79,9 +79,7 @@ async def test_of_one_key_one_of_the_values_stays_and_it_is_the_later_acknowledg
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_a_removed_key_stays_removed_though_an_older_copy_was_loaded(
-    two: TwoProcesses,
-) -> None:
+async def test_a_removed_key_is_not_restored_from_an_older_copy(two: TwoProcesses) -> None:
     for _ in range(ROUNDS):
         browser = two.browser()
         await do(browser, 'set gone ["x"]', "set kept 1")
@@ -93,9 +91,7 @@ async def test_a_removed_key_stays_removed_though_an_older_copy_was_loaded(
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_a_nested_value_that_was_only_read_overwrites_no_newer_one(
-    two: TwoProcesses,
-) -> None:
+async def test_a_nested_value_that_was_read_is_not_written_back(two: TwoProcesses) -> None:
     for _ in range(ROUNDS):
         browser = two.browser()
         await do(browser, "append items 1")
@@ -135,7 +131,7 @@ async def assert_gone(two: TwoProcesses, browser: Browser, late: HTTPResponse) -
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("words", SLOW.values(), ids=SLOW)
-async def test_what_was_signed_out_stays_so_whatever_a_slow_request_does(
+async def test_a_sign_out_stays_whatever_a_slow_request_does(
     two: TwoProcesses, clock: FakeClock, words: tuple[str, ...]
 ) -> None:
     for _ in range(ROUNDS):
@@ -152,7 +148,7 @@ async def test_what_was_signed_out_stays_so_whatever_a_slow_request_does(
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("words", [("set a 2",), ("regenerate",), ("sign-in ada",)])
-async def test_what_was_signed_out_stays_so_when_both_are_at_the_store(
+async def test_a_sign_out_wins_when_both_are_at_the_store(
     two: TwoProcesses, meet: Meet, words: tuple[str, ...]
 ) -> None:
     for _ in range(ROUNDS):
@@ -173,7 +169,7 @@ async def test_what_was_signed_out_stays_so_when_both_are_at_the_store(
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("words", [("sign-in eve",), ("destroy", "set e 1")])
-async def test_what_asks_for_a_new_session_gets_one_though_the_old_was_signed_out(
+async def test_a_new_session_is_begun_though_the_old_was_signed_out(
     two: TwoProcesses, words: tuple[str, ...]
 ) -> None:
     """Signing in as another user, and data after destroy(), begin a session of their own."""
@@ -205,7 +201,7 @@ def _token(response: HTTPResponse) -> str:
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_two_sessions_begun_by_one_client_at_once_are_two_and_either_works(
+async def test_sessions_begun_at_once_by_one_client_both_work(
     two: TwoProcesses, meet: Meet
 ) -> None:
     for _ in range(ROUNDS):

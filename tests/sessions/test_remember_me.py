@@ -29,9 +29,10 @@ def max_age(cookie: str) -> bool:
 
 
 @pytest.mark.gen_test
-async def test_remember_me_is_chosen_per_session_and_stays_over_rotation(
+async def test_remember_me_is_the_sessions_own_over_rotations(
     browser: Browser, store: SpyStore
 ) -> None:
+    """Remember me is chosen per session and stays over a rotation."""
     (cookie,) = cookies_set(await browser.get(steps("sign-in-for-now ada")))
     assert not max_age(cookie)
     (cookie,) = cookies_set(await browser.get(steps("regenerate")))
@@ -43,9 +44,7 @@ async def test_remember_me_is_chosen_per_session_and_stays_over_rotation(
 
 
 @pytest.mark.gen_test
-async def test_changing_remember_me_sends_the_cookie_anew_under_a_new_token(
-    browser: Browser, store: SpyStore
-) -> None:
+async def test_changing_remember_me_sends_a_new_token(browser: Browser, store: SpyStore) -> None:
     await do(browser, "set a 1")
     token = browser.cookies["session"]
     store.calls.clear()
@@ -61,7 +60,7 @@ async def test_changing_remember_me_sends_the_cookie_anew_under_a_new_token(
 
 
 @pytest.mark.gen_test
-async def test_a_session_can_be_remembered_where_the_default_is_not_to(
+async def test_a_session_is_remembered_against_the_default(
     serve: Callable[..., Site],
 ) -> None:
     manager = SessionManager(SpyStore(), cookie=Cookie(persistent=False))

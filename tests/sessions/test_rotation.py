@@ -92,9 +92,10 @@ WRITES = [
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_for_30_seconds_writing_under_the_former_token_is_a_conflict_that_says_retry(
+async def test_within_the_grace_a_former_tokens_write_is_409(
     browser: Browser, store: FaultyStore, clock: FakeClock
 ) -> None:
+    """For 30 seconds, writing under the former token is a conflict that says to retry."""
     former = await rotated(browser)
     for words in (*WRITES, *WRITES):
         store.calls.clear()
@@ -111,9 +112,10 @@ async def test_for_30_seconds_writing_under_the_former_token_is_a_conflict_that_
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_after_30_seconds_the_former_token_is_unknown_like_any_other(
+async def test_after_the_grace_the_former_token_is_unknown(
     browser: Browser, clock: FakeClock
 ) -> None:
+    """After 30 seconds the former token is unknown like any other."""
     former = await rotated(browser)
     before = (await do(browser))["was"]
     clock.advance(30)
@@ -150,9 +152,10 @@ async def test_a_secret_that_never_was_is_no_conflict(browser: Browser) -> None:
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("words", ["regenerate", "sign-in ada"])
-async def test_what_was_in_flight_with_the_former_token_lands_on_the_same_record(
+async def test_a_change_under_the_former_token_lands_on_the_record(
     browser: Browser, words: str
 ) -> None:
+    """What was in flight with the former token lands on the same record."""
     await do(browser, "set a 1", "set c 1")
     before = (await do(browser))["was"]
     slow = await Held.at(twin(browser), "set b 2", "delete c")
@@ -165,9 +168,8 @@ async def test_what_was_in_flight_with_the_former_token_lands_on_the_same_record
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_signing_out_in_flight_with_the_former_token_ends_the_session(
-    browser: Browser,
-) -> None:
+async def test_a_sign_out_in_flight_under_the_former_token_counts(browser: Browser) -> None:
+    """Signing out in flight with the former token ends the session."""
     await do(browser, "set a 1")
     slow = await Held.at(twin(browser), "sign-out")
     await do(browser, "regenerate")
@@ -183,8 +185,10 @@ async def test_signing_out_in_flight_with_the_former_token_ends_the_session(
 async def works_again(browser: Browser) -> dict[str, Any]:
     """Return the session as soon as the token loads it."""
     async with asyncio.timeout(PATIENCE):
-        while (found := (await do(browser))["was"])["id"] is None:
+        found: dict[str, Any] = (await do(browser))["was"]
+        while found["id"] is None:
             await asyncio.sleep(0.01)
+            found = (await do(browser))["was"]
     return found
 
 
@@ -246,9 +250,10 @@ async def test_a_sign_in_that_failed_gives_no_rights(
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_signing_in_as_another_user_or_out_leaves_no_cookie_when_it_fails(
+async def test_a_failed_change_of_user_leaves_no_cookie(
     browser: Browser, store: FaultyStore
 ) -> None:
+    """Signing in as another user, or out, leaves no cookie when it fails."""
     for words in (("sign-in eve",), ("sign-out",), ("destroy", "set b 1")):
         await do(browser, "sign-in ada", "set a 1")
         before = dict(browser.cookies)

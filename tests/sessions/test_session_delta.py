@@ -17,7 +17,7 @@ from app.sessions import token
 from app.sessions.values import same
 from stores import MemoryStore
 from stores.contract import JSON, Create, Update
-from tests.helpers.records import make_record
+from tests.helpers.records import load_record, make_record
 from tests.helpers.stores_for_tests import SpyStore
 
 DAY = 24 * 3600
@@ -41,7 +41,7 @@ class Saved:
         return await self.manager.load(f"session={token.encode(self.record.id, self.secret)}")
 
     async def stored(self) -> dict[str, JSON]:
-        return dict((await self.store.inner.load([self.record.id]))[self.record.id].data)
+        return dict((await load_record(self.store.inner, self.record.id)).data)
 
     def updates(self) -> list[Update]:
         """Return the writes there were; all are updates."""
@@ -98,7 +98,8 @@ async def test_what_comes_to_nothing_writes_nothing(change: Callable[[Any], obje
 
 
 @pytest.mark.gen_test
-async def test_what_the_store_was_given_is_not_changed_by_the_handler_afterwards() -> None:
+async def test_the_handler_does_not_change_what_the_store_has() -> None:
+    """What the store was given is not changed by the handler afterwards."""
     saved = Saved({})
     session = await saved.load()
     items: list[JSON] = [1]
@@ -111,7 +112,8 @@ async def test_what_the_store_was_given_is_not_changed_by_the_handler_afterwards
 
 
 @pytest.mark.gen_test
-async def test_a_bad_value_put_inside_is_told_at_the_commit_and_nothing_is_written() -> None:
+async def test_a_bad_value_put_inside_is_told_at_the_commit() -> None:
+    """A bad value put inside is told at the commit, and nothing is written."""
     saved = Saved({"k": {"x": []}, "other": 1})
     session: Any = await saved.load()
     session["other"] = 2
@@ -161,9 +163,11 @@ def apply(operation: str, key: str, value: Any, target: Any) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(dicts(keys, json_values), operations)
-def test_any_changes_are_kept_as_a_dict_keeps_them_and_only_they_are_written(
+def test_changes_are_kept_as_by_a_dict_and_written_alone(
     before: dict[str, Any], todo: list[tuple[str, str, Any]]
 ) -> None:
+    """Any changes are kept as a dict keeps them, and only they are written."""
+
     async def run() -> None:
         saved = Saved(copy.deepcopy(before))
         session = await saved.load()

@@ -105,7 +105,7 @@ async def test_destroying_twice_deletes_once(browser: Browser, store: SpyStore) 
 
 
 @pytest.mark.gen_test
-async def test_a_session_begun_and_destroyed_by_one_request_leaves_nothing(
+async def test_begun_and_destroyed_in_one_request_leaves_nothing(
     browser: Browser, store: SpyStore
 ) -> None:
     assert await kinds(browser, store, "set a 1", "commit", "destroy") == ["Create", "Delete"]
@@ -146,7 +146,7 @@ async def test_regenerating_what_is_not_saved_is_a_mere_creation(
 
 
 @pytest.mark.gen_test
-async def test_after_an_explicit_commit_the_token_can_be_replaced_once_more(
+async def test_after_a_commit_the_token_can_be_replaced_again(
     browser: Browser, store: SpyStore
 ) -> None:
     await do(browser, "set a 1")
@@ -156,9 +156,10 @@ async def test_after_an_explicit_commit_the_token_can_be_replaced_once_more(
 
 
 @pytest.mark.gen_test
-async def test_id_and_creation_stay_over_rotation_and_end_with_the_session(
+async def test_id_and_creation_stay_until_the_session_ends(
     browser: Browser, clock: FakeClock
 ) -> None:
+    """Id and creation stay over a rotation and end with the session."""
     began = clock.now
     first = await do(browser, "set a 1", "commit")
     assert first["was"]["id"] is first["was"]["created"] is None
@@ -195,9 +196,8 @@ async def test_signing_in_without_a_session_begins_one(browser: Browser, store: 
 
 
 @pytest.mark.gen_test
-async def test_signing_in_again_as_the_same_user_keeps_all_under_a_new_token(
-    browser: Browser, store: SpyStore
-) -> None:
+async def test_the_same_user_signing_in_again_keeps_all(browser: Browser, store: SpyStore) -> None:
+    """Signing in again as the same user keeps all, under a new token."""
     await do(browser, "sign-in ada", "set a 1")
     token, before = browser.cookies["session"], (await do(browser))["was"]
     assert await kinds(browser, store, "sign-in ada") == ["load", "Update"]
@@ -206,9 +206,10 @@ async def test_signing_in_again_as_the_same_user_keeps_all_under_a_new_token(
 
 
 @pytest.mark.gen_test
-async def test_signing_in_as_another_user_drops_the_first_ones_data_and_record(
+async def test_another_users_sign_in_drops_data_and_record(
     browser: Browser, store: SpyStore
 ) -> None:
+    """Signing in as another user drops the first one's data and record."""
     await do(browser, "sign-in ada", "set a 1")
     token, before = browser.cookies["session"], (await do(browser))["was"]
     words = ("set late 1", "sign-in eve", "set e 1")

@@ -65,7 +65,7 @@ async def test_a_session_that_is_not_used_ends_at_the_idle_timeout(
 
 
 @pytest.mark.gen_test
-async def test_a_session_that_is_used_lives_on_until_its_lifetime_is_over(
+async def test_a_used_session_lives_until_its_lifetime_is_over(
     visit: Visit, clock: FakeClock
 ) -> None:
     browser = visit(lifetime=3 * DAY)
@@ -80,9 +80,8 @@ async def test_a_session_that_is_used_lives_on_until_its_lifetime_is_over(
 
 
 @pytest.mark.gen_test
-async def test_neither_writing_nor_a_new_token_nor_signing_in_prolongs_the_lifetime(
-    visit: Visit, clock: FakeClock
-) -> None:
+async def test_nothing_prolongs_the_lifetime(visit: Visit, clock: FakeClock) -> None:
+    """Neither writing nor a new token nor signing in prolongs the lifetime."""
     browser = visit(idle=DAY, lifetime=DAY)
     await do(browser, "set a 1")
     for words in (("set a 2",), ("regenerate",), ("sign-in ada",), ("remember no",)):
@@ -94,7 +93,7 @@ async def test_neither_writing_nor_a_new_token_nor_signing_in_prolongs_the_lifet
 
 
 @pytest.mark.gen_test
-async def test_an_idle_timeout_longer_than_the_lifetime_does_not_prolong_it(
+async def test_a_long_idle_timeout_does_not_prolong_the_lifetime(
     visit: Visit, clock: FakeClock, store: SpyStore
 ) -> None:
     browser = visit(idle=10 * DAY, lifetime=DAY)
@@ -117,7 +116,8 @@ async def test_what_expired_is_not_read_though_the_store_still_has_it(
     assert len(store.inner) == 1  # type: ignore[arg-type]
     response = await browser.get(steps())
     assert cookies_set(response) == []
-    nothing = {"id": None, "user": None, "created": None, "persistent": True, "data": {}}
+    nothing: dict[str, Any] = {"id": None, "user": None, "created": None}
+    nothing |= {"persistent": True, "data": {}}
     assert answer(response) == {"was": nothing, "now": nothing}
     assert store.kinds == ["Create", "load"]
 
@@ -134,9 +134,10 @@ async def test_writing_after_the_end_begins_another_session(visit: Visit, clock:
 
 
 @pytest.mark.gen_test
-async def test_a_request_that_outlasts_the_idle_timeout_does_not_revive_the_session(
+async def test_a_long_request_does_not_revive_an_idle_session(
     visit: Visit, clock: FakeClock
 ) -> None:
+    """A request that outlasts the idle time-out does not revive the session."""
     browser = visit()
     await do(browser, "set a 1")
     clock.advance(DAY - 1)
@@ -158,9 +159,10 @@ def _updates(store: SpyStore) -> list[Update]:
 
 
 @pytest.mark.gen_test
-async def test_a_touch_is_due_after_a_tenth_of_the_idle_time_and_writes_no_data(
+async def test_a_touch_is_due_after_a_tenth_of_the_idle_time(
     visit: Visit, clock: FakeClock, store: SpyStore
 ) -> None:
+    """A touch is due after a tenth of the idle time, and writes no data."""
     browser = visit(idle=10 * HOUR)
     await do(browser, "set a 1")
     store.calls.clear()
@@ -217,7 +219,7 @@ async def test_a_server_error_extends_the_life_and_keeps_no_change(
 
 
 @pytest.mark.gen_test
-async def test_the_last_touch_reaches_to_the_end_of_the_lifetime_and_no_further(
+async def test_the_last_touch_reaches_the_lifetimes_end(
     visit: Visit, clock: FakeClock, store: SpyStore
 ) -> None:
     browser = visit(idle=DAY, lifetime=1.5 * DAY)
@@ -265,9 +267,7 @@ async def test_max_age_never_outlives_the_lifetime(visit: Visit, clock: FakeCloc
 
 
 @pytest.mark.gen_test
-async def test_a_session_of_the_browser_session_has_both_time_outs_all_the_same(
-    visit: Visit, clock: FakeClock
-) -> None:
+async def test_a_browser_session_cookie_has_both_time_outs(visit: Visit, clock: FakeClock) -> None:
     browser = visit(lifetime=1.5 * DAY, cookie=Cookie(persistent=False))
     (cookie,) = cookies_set(await browser.get(steps("set a 1")))
     assert "max-age" not in cookie.lower()

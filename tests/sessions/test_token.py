@@ -15,9 +15,8 @@ from tests.helpers.hostile_cookies import is_token
 
 
 @pytest.mark.gen_test
-async def test_id_and_secret_are_all_bits_of_the_operating_systems_generator(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_id_and_secret_are_of_the_systems_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Id and secret are all bits of the operating system's generator."""
     drawn: list[bytes] = []
     urandom = os.urandom
 
@@ -27,7 +26,7 @@ async def test_id_and_secret_are_all_bits_of_the_operating_systems_generator(
 
     monkeypatch.setattr("os.urandom", draw)
     manager = SessionManager(MemoryStore())
-    texts = []
+    texts: list[str] = []
     for _ in range(2):  # the first is of a new session, the second of a new token for it
         cookie = f"session={texts[-1]}" if texts else None
         session = await manager.load(cookie)

@@ -95,7 +95,8 @@ async def test_one_page_reads_and_writes_both(serve: Serve) -> None:
     await browser.text("/admin/set/key")
     await browser.text("/admin/in")
     assert await browser.text("/shop/both") == "apple key ada"
-    shop.calls.clear(), admin.calls.clear()
+    shop.calls.clear()
+    admin.calls.clear()
     assert await browser.text("/shop/both?set=1") == "both shop both admin ada"
     assert (shop.kinds, admin.kinds) == (["load", "Update"], ["load", "Update"])
     assert await browser.text("/shop") == "both shop None"
@@ -203,7 +204,8 @@ class Open(Page, WebSocketHandler):
 
 
 @pytest.mark.gen_test
-async def test_a_socket_saves_the_other_session_and_is_closed_when_that_ends(serve: Serve) -> None:
+async def test_a_socket_saves_the_other_session_and_ends_with_it(serve: Serve) -> None:
+    """A socket saves the other session, and is closed when that ends."""
     shop, admin = managers()
     page = type("Socket", (Open,), {"other": admin})
     routes = Group(

@@ -20,9 +20,10 @@ class TestMemoryStore(StoreContract):
 
 
 @pytest.mark.gen_test
-async def test_a_full_store_evicts_the_least_recently_used_and_says_so(
+async def test_a_full_store_evicts_the_least_recently_used(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """A full store evicts the least recently used session, and the log says so."""
     store = MemoryStore(max_sessions=3)
     a, b, c, d = (make_record(data={"n": n}) for n in range(4))
     await store.write([Create(a), Create(b), Create(c)])
@@ -48,7 +49,7 @@ async def test_thousands_of_evictions_leave_a_few_lines_in_the_log(
 
 
 @pytest.mark.gen_test
-async def test_a_sweep_finds_a_record_by_the_time_its_life_was_extended_to() -> None:
+async def test_a_sweep_goes_by_the_extended_time() -> None:
     store = MemoryStore()
     now = time.time()
     short, extended = make_record(expires=now + 60), make_record(expires=now + 60)
@@ -61,7 +62,8 @@ async def test_a_sweep_finds_a_record_by_the_time_its_life_was_extended_to() -> 
 
 
 @pytest.mark.gen_test
-async def test_sweeps_take_what_died_in_one_minute_step_by_step_between_other_changes() -> None:
+async def test_sweeps_go_step_by_step_between_other_changes() -> None:
+    """Sweeps take what died in one minute step by step, between other changes."""
     store = MemoryStore()
     died = 600_000.0
     dead = [make_record(expires=died) for _ in range(20)]

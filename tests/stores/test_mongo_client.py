@@ -154,7 +154,8 @@ async def test_no_value_secret_or_password_is_logged_however_much_is(
 @pytest.mark.gen_test
 async def test_a_refusal_tells_its_kind_and_nothing_of_the_document(mongod: Any) -> None:
     record = make_record(data={"name": "value-of-ada"})
-    with pymongo.MongoClient(mongod.url) as administrator:
+    administrator: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(mongod.url)
+    with administrator:
         database = administrator["refusing"]
         administrator.drop_database(database)
         store = MongoStore(mongod.url, database="refusing")

@@ -31,7 +31,7 @@ def replica_set(tmp_path: Path) -> Iterator[MongoReplicaSet]:
 
 
 @pytest.mark.gen_test(timeout=120)
-async def test_no_acknowledged_write_is_lost_when_the_primary_is_killed(
+async def test_no_write_is_lost_when_the_primary_is_killed(
     replica_set: MongoReplicaSet,
     serve: Callable[..., Site],
     record_property: Callable[[str, object], None],
@@ -62,7 +62,7 @@ async def test_no_acknowledged_write_is_lost_when_the_primary_is_killed(
 
 
 @pytest.mark.gen_test(timeout=120)
-async def test_a_write_that_only_the_killed_primary_has_was_not_acknowledged(
+async def test_what_the_killed_primary_alone_has_was_not_acknowledged(
     replica_set: MongoReplicaSet, serve: Callable[..., Site]
 ) -> None:
     store = MongoStore(replica_set.url, timeout=TIMEOUT)

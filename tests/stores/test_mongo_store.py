@@ -6,7 +6,7 @@ import inspect
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,20 +22,15 @@ from pymongo.errors import OperationFailure
 from pymongo.monitoring import CommandListener
 
 from stores import ConfigurationError, MongoStore
-from stores.contract import Create, Delete, Outcome, Record, Update
-from tests.helpers.records import make_record, same_record
+from stores.contract import Change, Create, Delete, Outcome, Record, Update
+from tests.helpers.opened import while_open
+from tests.helpers.records import load_record, make_record, same_record
 
 DONE = Outcome.DONE
 
 
-@asynccontextmanager
-async def opened(source: Any, **options: Any) -> AsyncIterator[MongoStore]:
-    store = MongoStore(source, **options)
-    try:
-        await store.open()
-        yield store
-    finally:
-        await store.close()
+def opened(source: Any, **options: Any) -> AbstractAsyncContextManager[MongoStore]:
+    return while_open(MongoStore(source, **options))
 
 
 @asynccontextmanager
@@ -52,7 +47,8 @@ async def closing(client: Any) -> AsyncIterator[Any]:
 @pytest.fixture
 def collection(mongod: Any) -> Iterator[Any]:
     """A collection of the test's own, as an administrator's client has it."""
-    with pymongo.MongoClient(mongod.url) as client:
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(mongod.url)
+    with client:
         database = client[f"test_{os.urandom(6).hex()}"]
         yield database["sessions"]
         client.drop_database(database)
@@ -114,9 +110,7 @@ async def test_a_session_is_a_document_that_people_can_read(mongod: Any, collect
 
 
 @pytest.mark.gen_test
-async def test_keys_that_mongodb_reads_otherwise_are_percent_encoded_in_the_document(
-    mongod: Any, collection: Any
-) -> None:
+async def test_keys_special_to_mongodb_are_percent_encoded(mongod: Any, collection: Any) -> None:
     data = {"a.b": 1, "$set": {"$ref": {"x.y": 2}}, "": 3, "50%": 4, "\x00": 5, "plain": 6}
     record = make_record(data=data)
     async with opened(mongod.url, database=collection.database.name) as store:
@@ -130,7 +124,7 @@ async def test_keys_that_mongodb_reads_otherwise_are_percent_encoded_in_the_docu
             "plain": 6,
         }
         assert collection.count_documents({"data.%24set.%24ref.x%2Ey": 2}) == 1
-        assert (await store.load([record.id]))[record.id].data == data
+        assert (await load_record(store, record.id)).data == data
 
 
 @pytest.mark.gen_test
@@ -140,7 +134,7 @@ async def test_an_update_writes_only_the_fields_that_changed(mongod: Any, collec
         await store.write([Create(record)])
         collection.update_one({}, {"$set": {"data.kept": Int64(2)}})  # somebody else, meanwhile
         assert await store.write([Update(record.id, {"changed": 2}, ["removed"])]) == [DONE]
-        found = (await store.load([record.id]))[record.id]
+        found = await load_record(store, record.id)
         assert same_record(record._replace(data={"kept": 2, "changed": 2}), found)
 
 
@@ -215,7 +209,7 @@ def _indexes(collection: Any) -> list[Any]:
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize(("mend", "make"), [s[1:] for s in SHAPES], ids=[s[0] for s in SHAPES])
-async def test_what_is_there_of_another_shape_is_told_and_left_as_it_is(
+async def test_another_shape_is_told_and_left_as_it_is(
     mongod: Any, collection: Any, mend: str, make: Callable[[Any], Any]
 ) -> None:
     make(collection)
@@ -268,9 +262,9 @@ async def test_a_client_of_any_settings_serves_and_is_not_closed(
     async with closing(kind(mongod.url, **options)) as client:
         async with opened(client, database=database) as store:
             assert store.name == f"mongodb:{database}"
-            changes = [Create(record), Update(bytes(16), {"n": 1})]
+            changes: list[Change] = [Create(record), Update(bytes(16), {"n": 1})]
             assert await store.write(changes) == [DONE, Outcome.MISSING]
-            assert same_record(record, (await store.load([record.id]))[record.id])
+            assert same_record(record, await load_record(store, record.id))
         assert (await client.admin.command("ping"))["ok"] == 1
 
 

@@ -6,10 +6,10 @@ import asyncio
 import functools
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from pymongo import AsyncMongoClient
@@ -18,11 +18,11 @@ from stores import MongoStore, StoreUnavailable
 from stores.contract import Create, Outcome, Update
 from tests.helpers import recovery
 from tests.helpers.database_servers import Mongod
-from tests.helpers.records import make_record
+from tests.helpers.opened import while_open
+from tests.helpers.outages import Operation, check_deadline, check_late_start
+from tests.helpers.records import load_record, make_record
 from tests.helpers.servers import missing
 from tests.helpers.sockets import connections_to
-
-Answer = TypeVar("Answer")
 
 DONE = Outcome.DONE
 eventually = functools.partial(recovery.eventually, seconds=10)
@@ -44,49 +44,41 @@ def server(tmp_path: Path) -> Iterator[Mongod]:
 async def opened(kind: str, url: str) -> AsyncIterator[MongoStore]:
     """A store, open, through motor or through PyMongo's own client."""
     source: Any = AsyncMongoClient(url) if kind == "pymongo" else url
-    store = MongoStore(source, timeout=TIMEOUT)
     try:
-        await store.open()
-        yield store
+        async with while_open(MongoStore(source, timeout=TIMEOUT)) as store:
+            yield store
     finally:
-        await store.close()
         if source is not url:
             await source.close()
 
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("kind", ["motor", "pymongo"])
-async def test_a_stopped_server_fails_within_the_deadline_and_all_is_well_when_it_goes_on(
-    server: Mongod, kind: str
-) -> None:
+async def test_a_stopped_server_fails_within_the_deadline(server: Mongod, kind: str) -> None:
+    """A stopped server fails within the deadline, and all is well when it goes on."""
     record = make_record(data={"n": 0})
     async with opened(kind, server.url) as store:
         await store.write([Create(record)])
         server.pause()
-        operations: list[Callable[[], Awaitable[Any]]] = [
+        operations: list[Operation] = [
             lambda: store.load([record.id]),
             lambda: store.load([record.id, bytes(16)]),
             lambda: store.write([Update(record.id, {"n": 1})]),
             store.ping,
             store.open,
         ]
-        for operation in operations:
-            begun = time.monotonic()
-            with pytest.raises(StoreUnavailable, match="MongoDB does not answer"):
-                await operation()
-            assert time.monotonic() - begun < TIMEOUT + SLACK
+        await check_deadline(operations, "MongoDB does not answer", TIMEOUT + SLACK)
         server.resume()
         found = await eventually(lambda: store.load([record.id]))
         assert found[record.id].data in ({"n": 0}, {"n": 1})  # it may arrive late
         assert await eventually(lambda: store.write([Update(record.id, {"n": 2})])) == [DONE]
-        assert (await store.load([record.id]))[record.id].data == {"n": 2}
+        assert (await load_record(store, record.id)).data == {"n": 2}
 
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("kind", ["motor", "pymongo"])
-async def test_a_killed_server_loses_nothing_acknowledged_and_is_found_again(
-    server: Mongod, kind: str
-) -> None:
+async def test_a_killed_server_loses_nothing_acknowledged(server: Mongod, kind: str) -> None:
+    """A killed server loses nothing that it acknowledged, and is found again."""
     records = [make_record(data={"n": 0}) for _ in range(50)]
     async with opened(kind, server.url) as store:
         await store.write([Create(record) for record in records])
@@ -105,21 +97,11 @@ async def test_a_killed_server_loses_nothing_acknowledged_and_is_found_again(
 
 @pytest.mark.gen_test(timeout=30)
 async def test_a_server_that_starts_after_the_store_is_found(server: Mongod) -> None:
-    server.kill()
-    store = MongoStore(server.url, timeout=TIMEOUT)
-    for _ in range(2):
-        with pytest.raises(StoreUnavailable, match="does not answer"):
-            await store.open()
-    server.start()
-    await eventually(store.open)
-    assert await store.load([bytes(16)]) == {}
-    await store.close()
+    await check_late_start(server, MongoStore(server.url, timeout=TIMEOUT), "does not answer")
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_the_number_of_connections_is_bounded_also_while_nobody_answers(
-    server: Mongod,
-) -> None:
+async def test_connections_are_bounded_also_while_nobody_answers(server: Mongod) -> None:
     records = [make_record() for _ in range(200)]
     async with opened("motor", server.url) as store:
         await asyncio.gather(*(store.write([Create(record)]) for record in records[:20]))

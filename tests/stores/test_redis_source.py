@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,15 @@ from stores import ConfigurationError, StoreUnavailable
 from stores.contract import Create, Delete, Outcome, Update
 from stores.redis import RedisStore
 from tests.helpers.database_servers import Valkey
+from tests.helpers.opened import while_open
 from tests.helpers.records import make_record
 from tests.helpers.servers import missing
 
 DONE = Outcome.DONE
 
 
-@asynccontextmanager
-async def opened(source: Any) -> AsyncIterator[RedisStore]:
-    store = RedisStore(source)
-    try:
-        await store.open()
-        yield store
-    finally:
-        await store.close()
+def opened(source: Any) -> AbstractAsyncContextManager[RedisStore]:
+    return while_open(RedisStore(source))
 
 
 @pytest.mark.gen_test

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -16,7 +16,9 @@ from stores import Store, StoreUnavailable
 from stores.contract import Create, Delete, Outcome, Record, Update
 from stores.redis import RedisStore
 from stores.redis.client import MAX_CONNECTIONS
-from tests.helpers.records import make_record
+from tests.helpers.opened import while_open
+from tests.helpers.outages import check_reopening
+from tests.helpers.records import load_record, load_records, make_record
 from tests.store_contract import StoreContract
 
 DONE, MISSING, CONFLICT = Outcome.DONE, Outcome.MISSING, Outcome.CONFLICT
@@ -34,14 +36,8 @@ class TestRedisClusterStore(StoreContract):
         return RedisStore(valkey_cluster.url)
 
 
-@asynccontextmanager
-async def opened(source: Any, **options: Any) -> AsyncIterator[RedisStore]:
-    store = RedisStore(source, **options)
-    try:
-        await store.open()
-        yield store
-    finally:
-        await store.close()
+def opened(source: Any, **options: Any) -> AbstractAsyncContextManager[RedisStore]:
+    return while_open(RedisStore(source, **options))
 
 
 @asynccontextmanager
@@ -103,9 +99,8 @@ async def test_an_update_writes_only_the_fields_that_changed(valkey: Any, prefix
 
 
 @pytest.mark.gen_test
-async def test_the_server_expires_a_session_and_an_extension_never_shortens_it(
-    valkey: Any, prefix: str
-) -> None:
+async def test_the_server_expires_and_an_extension_never_shortens(valkey: Any, prefix: str) -> None:
+    """The server expires a session, and an extension never shortens its life."""
     record = make_record(expires=time.time() + 100.0001)
     async with opened(valkey.url, prefix=prefix) as store, server_client(valkey.url) as server:
         await store.write([Create(record)])
@@ -118,21 +113,21 @@ async def test_the_server_expires_a_session_and_an_extension_never_shortens_it(
         assert later * 1000 <= at < later * 1000 + 2
         await store.write([Update(record.id, {"n": 1}, expires=record.expires)])
         assert await server.pexpiretime(key) == at
-        assert (await store.load([record.id]))[record.id].expires == later
+        assert (await load_record(store, record.id)).expires == later
 
 
 @pytest.mark.gen_test
-async def test_a_session_of_very_many_keys_is_written_changed_and_emptied(valkey: Any) -> None:
+async def test_a_session_of_very_many_keys_is_kept_and_emptied(valkey: Any) -> None:
     many = {f"k{i}": i for i in range(10_000)}
     record = make_record(data=many)
     async with opened(valkey.url) as store:
         assert await store.write([Create(record)]) == [DONE]
-        assert (await store.load([record.id]))[record.id] == record
+        assert await load_record(store, record.id) == record
         changed = {key: -value for key, value in many.items()}
         assert await store.write([Update(record.id, changed)]) == [DONE]
-        assert (await store.load([record.id]))[record.id].data == changed
+        assert (await load_record(store, record.id)).data == changed
         assert await store.write([Update(record.id, {"last": 1}, list(many))]) == [DONE]
-        assert (await store.load([record.id]))[record.id].data == {"last": 1}
+        assert (await load_record(store, record.id)).data == {"last": 1}
 
 
 @pytest.mark.gen_test
@@ -163,14 +158,12 @@ async def test_scripts_that_the_server_forgot_are_sent_again(valkey: Any) -> Non
         # All of one call are concurrent: the third may have been deleted before it was changed.
         assert outcomes[:2] == [DONE, DONE]
         assert outcomes[3:] == [DONE, MISSING]
-        found = await store.load([r.id for r in records])
+        found = await load_records(store, [r.id for r in records])
         assert {id: r.data for id, r in found.items()} == {r.id: {"n": 1} for r in records[:2]}
 
 
 @pytest.mark.gen_test
-async def test_a_key_of_another_kind_is_told_by_its_prefix_not_its_value(
-    valkey: Any, prefix: str
-) -> None:
+async def test_a_key_of_another_kind_is_told_without_its_value(valkey: Any, prefix: str) -> None:
     record = make_record()
     async with opened(valkey.url, prefix=prefix) as store, server_client(valkey.url) as server:
         await store.write([Create(record)])
@@ -198,16 +191,7 @@ async def test_the_number_of_connections_is_bounded(valkey: Any) -> None:
 
 @pytest.mark.gen_test
 async def test_a_store_that_is_not_open_says_so_and_opens_again(valkey: Any) -> None:
-    record = make_record()
-    async with opened(valkey.url) as store:
-        await store.open()
-        await store.write([Create(record)])
-    await store.close()
-    with pytest.raises(StoreUnavailable, match="not open"):
-        await store.load([record.id])
-    await store.open()
-    assert await store.load([record.id]) == {record.id: record}
-    await store.close()
+    await check_reopening(RedisStore(valkey.url))
 
 
 @pytest.mark.gen_test

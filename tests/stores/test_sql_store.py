@@ -12,7 +12,7 @@ import pytest
 from stores import ConfigurationError, Store
 from stores.contract import Create, Outcome, Record, Update
 from stores.sql import SQLStore
-from tests.helpers.records import make_record, make_rotation
+from tests.helpers.records import load_record, make_record, make_rotation
 from tests.helpers.sql_databases import ask, opened, table, url
 from tests.store_contract import StoreContract
 
@@ -79,7 +79,7 @@ async def test_an_extension_of_its_life_leaves_the_data_as_it_is(url: str, table
         ((data,),) = await ask(url, f"SELECT data FROM {table}")
         assert data == '{ "n": 1 }'
         await store.write([Update(record.id, {"m": 2})])
-        assert (await store.load([record.id]))[record.id].data == {"n": 1, "m": 2}
+        assert (await load_record(store, record.id)).data == {"n": 1, "m": 2}
 
 
 @pytest.mark.gen_test

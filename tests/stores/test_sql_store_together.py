@@ -18,7 +18,7 @@ from stores import StoreUnavailable
 from stores.contract import Create, Outcome, Record, Update
 from stores.sql import SQLStore
 from tests.helpers.process import environment
-from tests.helpers.records import make_record
+from tests.helpers.records import load_record, make_record
 from tests.helpers.sql_databases import engine_of, opened, server, shared_server, table, url
 
 pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
@@ -105,9 +105,7 @@ async def test_sweeps_at_the_same_time_remove_each_dead_session_once(url: str, t
 
 
 @pytest.mark.gen_test
-async def test_a_lock_that_others_hold_is_waited_for_until_the_deadline(
-    url: str, table: str
-) -> None:
+async def test_a_held_lock_is_waited_for_until_the_deadline(url: str, table: str) -> None:
     record = make_record(data={"n": 0})
     options = {"isolation_level": "AUTOCOMMIT"}
     async with opened(url, table):
@@ -133,9 +131,8 @@ async def test_a_lock_that_others_hold_is_waited_for_until_the_deadline(
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_operations_cancelled_at_any_moment_leave_no_connection_dirty(
-    url: str, table: str
-) -> None:
+async def test_cancelled_operations_leave_no_connection_dirty(url: str, table: str) -> None:
+    """Operations that are cancelled at any moment leave no connection dirty."""
     chance = random.Random(7)
     records = [make_record(data={"n": i}) for i in range(20)]
     answered = 0
@@ -158,7 +155,7 @@ async def test_operations_cancelled_at_any_moment_leave_no_connection_dirty(
         assert 0 < answered < 100
         for record in records:
             assert await store.write([Update(record.id, {"n": -1})]) == [DONE]
-            assert (await store.load([record.id]))[record.id].data["n"] == -1
+            assert (await load_record(store, record.id)).data["n"] == -1
 
 
 # Others in the way

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from stores import ConfigurationError, StoreUnavailable, open_store
 from stores.contract import Create, Outcome, Update
 from stores.sql import SQLStore
+from tests.helpers.outages import check_reopening
 from tests.helpers.records import make_record
 from tests.helpers.sql_databases import engine_of, opened, table, url
 
@@ -87,7 +88,8 @@ def test_a_table_of_an_odd_name_is_refused(table: str) -> None:
 
 
 @pytest.mark.gen_test
-async def test_what_a_driver_makes_nothing_of_is_told_by_the_kind_of_error(url: str) -> None:
+async def test_a_drivers_refusal_is_told_by_the_kind_of_error(url: str) -> None:
+    """What a driver makes nothing of is told by the kind of error."""
     async with engine_of(url, connect_args={"hunter2": 1, "timeout": "hunter2"}) as engine:
         store = SQLStore(engine)
         with pytest.raises(ConfigurationError, match="TypeError") as caught:
@@ -131,16 +133,7 @@ async def test_an_option_that_a_driver_does_not_know_is_told(
 
 @pytest.mark.gen_test
 async def test_a_store_that_is_not_open_says_so_and_opens_again(url: str, table: str) -> None:
-    record = make_record()
-    async with opened(url, table) as store:
-        await store.open()
-        await store.write([Create(record)])
-    await store.close()
-    with pytest.raises(StoreUnavailable, match="not open"):
-        await store.load([record.id])
-    await store.open()
-    assert await store.load([record.id]) == {record.id: record}
-    await store.close()
+    await check_reopening(SQLStore(url, table=table))
 
 
 # SQLite's file
