@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stores.contract import Change, Create, Delete, Outcome, Record, Store, StoreUnavailable
+from stores.applying import apply_change
+from stores.contract import Change, Outcome, Record, Store, StoreUnavailable
 
 
 class JSONFileStore(Store):
@@ -33,27 +34,25 @@ class JSONFileStore(Store):
         return {id: self.records[id] for id in ids if id in self.records}
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        records = dict(self.records)  # replaces self.records after the file is written
-        outcomes = [apply(records, change) for change in changes]
+        records, outcomes = dict(self.records), []
+        for change in changes:
+            outcome, record = apply_change(records.pop(change.id, None), change)
+            outcomes.append(outcome)
+            if record is not None:
+                records[change.id] = record
+        self.replace(records)
+        return outcomes
+
+    async def sweep(self, now: float, limit: int) -> int:
+        expired = [id for id, record in self.records.items() if record.expires < now][:limit]
+        self.replace({id: r for id, r in self.records.items() if id not in expired})
+        return len(expired)
+
+    def replace(self, records: dict[bytes, Record]) -> None:
         draft = self.path.with_suffix(".new")
         try:
             draft.write_text(json.dumps([r._asdict() for r in records.values()], default=bytes.hex))
-            draft.replace(self.path)
+            draft.replace(self.path)  # the old file is whole until the new one is
         except OSError as error:
-            raise StoreUnavailable(f"cannot write the file: {error.strerror}") from None
+            raise StoreUnavailable(f"cannot write: {error.strerror}") from None
         self.records = records
-        return outcomes
-
-
-def apply(records: dict[bytes, Record], change: Change) -> Outcome:
-    if isinstance(change, Create):
-        added = records.setdefault(change.id, change.record) is change.record
-        return Outcome.DONE if added else Outcome.EXISTS
-    if isinstance(change, Delete):
-        records.pop(change.id, None)
-        return Outcome.DONE
-    record = records.get(change.id)
-    if record is None or (change.rotation and change.rotation.expected_hash != record.secret_hash):
-        return Outcome.CONFLICT if record else Outcome.MISSING
-    records[change.id] = change.applied_to(record)
-    return Outcome.DONE

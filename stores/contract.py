@@ -46,9 +46,24 @@ class Record(NamedTuple):
     """SHA-256 of the secret that the last rotation replaced."""
     rotated: float | None = None
     """Unix time in seconds of the last rotation."""
+    authenticated: float | None = None
+    """Unix time in seconds at which the user last proved who he is."""
+    seen: float | None = None
+    """Unix time in seconds of the last touch; `None` in a record from before that was kept."""
 
     def __repr__(self) -> str:
         return f"<Record {self.id.hex()}>"
+
+
+class Unreadable(NamedTuple):
+    """Stands in the place of a record that is there and cannot be read."""
+
+    reason: str
+    """For the log: what is wrong, without any value of the record."""
+
+
+NEVER_ROTATED = 0.0
+"""`Rotation.expected_rotated` for a record whose token was never replaced."""
 
 
 class Rotation(NamedTuple):
@@ -61,6 +76,18 @@ class Rotation(NamedTuple):
     rotated: float
     user: str | None
     persistent: bool
+    expected_rotated: float | None = None
+    """`Record.rotated` as the request read it, `NEVER_ROTATED` for `None`: another value is a
+    conflict, too. `None` accepts any value."""
+    authenticated: float | None = None
+    """Becomes `Record.authenticated`, unless it is `None`, which leaves that as it is."""
+
+    def expects(self, record: Record) -> bool:
+        """Tell whether *record* is in the state that this rotation replaces."""
+        return self.expected_hash == record.secret_hash and (
+            self.expected_rotated is None
+            or self.expected_rotated == (record.rotated or NEVER_ROTATED)
+        )
 
     def __repr__(self) -> str:
         return "<Rotation>"
@@ -80,10 +107,11 @@ class Create(NamedTuple):
 
 
 class Update(NamedTuple):
-    """Changes a record if it exists; never creates it.
+    """Changes a record if it exists; never creates it, except by *or_create*.
 
     All parts apply together or not at all. Outcome: `DONE`; `MISSING` when the record does not
-    exist; `CONFLICT` when *rotation* expects another secret than the record has.
+    exist; `CONFLICT` when *rotation* expects another state than the record's; `TOO_LARGE` when the
+    record would pass *limit*.
     """
 
     id: bytes
@@ -94,21 +122,35 @@ class Update(NamedTuple):
     expires: float | None = None
     """The new expiry, in Unix time in seconds; an earlier one than the record's has no effect."""
     rotation: Rotation | None = None
+    seen: float | None = None
+    """Becomes `Record.seen`; an earlier one than the record's has no effect."""
+    limit: int | None = None
+    """Bytes that the record's data may take after *set*, as JSON text in UTF-8.
+
+    What would pass it is refused, what stays below half of it is not; between them the store's own
+    measure decides. An update without *set* is never refused.
+    """
+    or_create: Record | None = None
+    """The record to begin with when there is none, in one step with the update."""
 
     def applied_to(self, record: Record) -> Record:
         """Return *record* after this update; the caller has checked what a rotation expects."""
-        id, secret_hash, created, expires, data, user, persistent, former_hash, rotated = record
+        id, secret_hash, created, expires, data, user = record[:6]
+        persistent, former_hash, rotated, authenticated, seen = record[6:]
         if self.set or self.unset:
             data = {**data, **self.set}
             for key in self.unset:
                 data.pop(key, None)
         if self.expires is not None and self.expires > expires:
             expires = self.expires
+        if self.seen is not None and (seen is None or self.seen > seen):
+            seen = self.seen
         if self.rotation is not None:
-            former_hash, secret_hash, rotated, user, persistent = self.rotation
-        return Record(
-            id, secret_hash, created, expires, data, user, persistent, former_hash, rotated
-        )
+            former_hash, secret_hash, rotated, user, persistent, _, proved = self.rotation
+            if proved is not None:
+                authenticated = proved
+        rest = (persistent, former_hash, rotated, authenticated, seen)
+        return Record(id, secret_hash, created, expires, data, user, *rest)
 
     def __repr__(self) -> str:
         return f"<Update {self.id.hex()}>"
@@ -133,6 +175,7 @@ class Outcome(enum.Enum):
     EXISTS = "exists"
     MISSING = "missing"
     CONFLICT = "conflict"
+    TOO_LARGE = "too large"
 
 
 class Store(abc.ABC):
@@ -152,6 +195,9 @@ class Store(abc.ABC):
 
     shared: bool = True
     """Whether all processes that open this store see the same records."""
+
+    expires_itself: bool = False
+    """Whether the server removes expired records by itself; `sweep` is then never called."""
 
     @property
     @abc.abstractmethod
@@ -176,18 +222,23 @@ class Store(abc.ABC):
         """Return when the store answers; raise `StoreUnavailable` when it does not."""
 
     @abc.abstractmethod
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
+    async def load(
+        self, ids: Sequence[bytes]
+    ) -> Mapping[bytes, Record | Unreadable | StoreUnavailable]:
         """Return the records with these ids; leave out an id without a record.
 
-        An expired record may be returned or left out; the caller checks. When one of several
-        servers fails, its error may stand in the place of each of its records.
+        An expired record may be returned or left out; the caller checks. `Unreadable` stands in the
+        place of a record that cannot be decoded, or that is too large to be: an error of one record
+        is never another's. When one of several servers fails, its error may stand in the place of
+        each of its records.
         """
 
     @abc.abstractmethod
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
         """Apply the changes and return their outcomes, in the order given.
 
-        When the outcome of one change alone is unknown, its error stands in the outcome's place.
+        An error that concerns one change alone stands in its outcome's place: a change that the
+        store refuses is never another's.
 
         Each change is atomic, and durable by the store's own measure when this returns. Changes of
         one call are concurrent: they may be applied in any order, and two `Update` of one record
@@ -197,6 +248,6 @@ class Store(abc.ABC):
     async def sweep(self, now: float, limit: int) -> int:
         """Remove at most *limit* records that expired before *now*; return how many were removed.
 
-        A store whose server removes expired records keeps this default, which does nothing.
+        A store with `expires_itself` keeps this default, which does nothing.
         """
         return 0

@@ -5,18 +5,9 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import assert_never
 
-from stores.contract import (
-    Change,
-    ConfigurationError,
-    Create,
-    Delete,
-    Outcome,
-    Record,
-    Store,
-    Update,
-)
+from stores.applying import apply_change
+from stores.contract import Change, ConfigurationError, Outcome, Record, Store
 
 log = logging.getLogger(__name__)
 
@@ -82,37 +73,26 @@ class MemoryStore(Store):
         return removed
 
     def _apply(self, change: Change) -> Outcome:
-        match change:
-            case Update():
-                return self._update(change)
-            case Create(record):
-                if record.id in self._records:
-                    return Outcome.EXISTS
-                self._records[record.id] = record
-                self._note_expiry(record)
-                self._evict()
-                return Outcome.DONE
-            case Delete(id):
-                if id in self._records:
-                    self._remove(id)
-                return Outcome.DONE
-            case _:
-                assert_never(change)
+        before = self._records.get(change.id)
+        outcome, after = apply_change(before, change)
+        if after is before:
+            return outcome
+        if after is None:
+            self._remove(change.id)
+        elif before is None:
+            self._insert(after)
+        else:
+            if after.expires != before.expires:
+                self._forget_expiry(before)
+                self._note_expiry(after)
+            self._records[change.id] = after
+            self._records.move_to_end(change.id)
+        return outcome
 
-    def _update(self, change: Update) -> Outcome:
-        record = self._records.get(change.id)
-        if record is None:
-            return Outcome.MISSING
-        rotation = change.rotation
-        if rotation is not None and rotation.expected_hash != record.secret_hash:
-            return Outcome.CONFLICT
-        changed = change.applied_to(record)
-        if changed.expires != record.expires:
-            self._forget_expiry(record)
-            self._note_expiry(changed)
-        self._records[change.id] = changed
-        self._records.move_to_end(change.id)
-        return Outcome.DONE
+    def _insert(self, record: Record) -> None:
+        self._records[record.id] = record
+        self._note_expiry(record)
+        self._evict()
 
     def _remove(self, id: bytes) -> None:
         self._forget_expiry(self._records.pop(id))

@@ -85,7 +85,7 @@ def _binary(length: int) -> types.TypeEngine[bytes]:
 
 
 def row_of(record: Record) -> Row:
-    id, secret_hash, created, expires, data, user, persistent, former_hash, rotated = record
+    id, secret_hash, created, expires, data, user, persistent, former_hash, rotated = record[:9]
     if user is not None:
         user = user.replace("\\", r"\\").replace("\0", r"\0")  # PostgreSQL's text has no NUL
     return id, secret_hash, created, expires, encode(data), user, persistent, former_hash, rotated

@@ -40,12 +40,17 @@ async def load_record(store: Store, id: bytes) -> Record:
 
 def same_record(expected: Record, found: Record) -> bool:
     """Tell whether all is equal, 1 not being 1.0 or True; times to a millisecond."""
-    times: dict[str, Any] = {"created": 0.0, "expires": 0.0, "rotated": None}
+    times: dict[str, Any] = {"created": 0.0, "expires": 0.0}
+    maybe = ("rotated", "authenticated", "seen")
+    times |= dict.fromkeys(maybe)
     return (
         values.same(dict(expected.data), dict(found.data))
         and expected._replace(data={}, **times) == found._replace(data={}, **times)
-        and (expected.rotated is None) == (found.rotated is None)
         and abs(expected.created - found.created) <= 0.001
         and abs(expected.expires - found.expires) <= 0.001
-        and abs((expected.rotated or 0) - (found.rotated or 0)) <= 0.001
+        and all(_same_time(getattr(expected, name), getattr(found, name)) for name in maybe)
     )
+
+
+def _same_time(expected: float | None, found: float | None) -> bool:
+    return (expected is None) == (found is None) and abs((expected or 0) - (found or 0)) <= 0.001

@@ -166,6 +166,6 @@ def test_a_configure_without_its_driver_is_one_line(without_redis: str, tmp_path
     assert (result.returncode, result.stderr) == (2, f"main.py: {MISSING[0][2]}\n")
 
 
-def test_without_any_of_its_packages_a_url_names_the_database_library() -> None:
+def test_a_url_without_its_packages_names_the_library() -> None:
     code = "import stores; stores.open_store('sqlite:///f')"
     assert "the package sqlalchemy:" in sentence_of(code, "greenlet", "aiosqlite", "sqlalchemy")
