@@ -22,7 +22,8 @@ class Attempt:
 
     connection: Connection
 
-    def __init__(self) -> None:
+    def __init__(self, *, autocommit: bool = True) -> None:
+        self._autocommit = autocommit
         self.committing = False
         """Whether the transaction may have been committed."""
         self.repeated_because = ""
@@ -55,27 +56,40 @@ class Attempt:
         return work(self)
 
     @contextmanager
-    def transaction(self, begin: Sequence[str]) -> Iterator[None]:
-        """Begin a transaction by the statements *begin*; commit it, or roll it back on an error."""
+    def transaction(self, begin: Sequence[str] = ()) -> Iterator[None]:
+        """Begin a transaction by the statements *begin*; commit it, or roll it back on an error.
+
+        Without *begin*, an engine in autocommit mode needs none. SQLAlchemy begins one by itself
+        where the engine is not in that mode.
+        """
         connection = self.connection
-        for statement in begin:
-            connection.exec_driver_sql(statement)
         try:
+            for statement in begin:
+                connection.exec_driver_sql(statement)
             yield
-            self.committing = True
-            connection.exec_driver_sql("COMMIT")
+            self.committing = bool(begin)
+            if not self._autocommit:
+                connection.commit()
+            elif begin:
+                connection.exec_driver_sql("COMMIT")
             self.committing = False
         except BaseException:
             if not connection.invalidated:  # else it has ended, and the server rolls back
-                self._roll_back()
+                self._roll_back(bool(begin))
             raise
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, begun: bool) -> None:
+        """Roll back; an error of this tells nothing that the first one does not."""
         try:
-            self.connection.exec_driver_sql("ROLLBACK")
-        except BaseException:
+            if not self._autocommit:
+                self.connection.rollback()
+            elif begun:
+                self.connection.exec_driver_sql("ROLLBACK")
+        except Exception:
             if not self.connection.invalidated:
                 self.connection.invalidate()
+        except BaseException:
+            self.connection.invalidate()
             raise
 
     def terminate_connection(self) -> None:

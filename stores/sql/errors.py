@@ -40,6 +40,15 @@ _HINTS = {
     "SQLITE_READONLY": "the file or its directory is read-only",
 }
 
+_FORBIDDEN = frozenset({"42501", "1044", "1142", "1227", "25006", "SQLITE_READONLY"})
+_ABSENT = frozenset({"42P01", "42703", "1146", "1054"})
+_REFUSED = frozenset(
+    {
+        *("22", "23", "54"),  # PostgreSQL, by class: data, constraint, limit
+        *("1048", "1153", "1264", "1366", "1406", "3819", "4025"),  # the same of MySQL and MariaDB
+        *("SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_TOOBIG"),
+    }
+)
 _WORTH_REPEATING = frozenset(
     {
         *("40001", "40P01", "23505"),  # serialization, deadlock, a concurrent insert of the id
@@ -65,6 +74,27 @@ def code_of(error: BaseException) -> str:
 def is_worth_repeating(error: BaseException) -> bool:
     """Tell whether a concurrent transaction caused the error, so that a repetition may succeed."""
     return code_of(error) in _WORTH_REPEATING
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Tell whether the user has no right to do this."""
+    return code_of(error) in _FORBIDDEN
+
+
+def is_absent(error: BaseException) -> bool:
+    """Tell whether the table, or a column of it, does not exist any more."""
+    # SQLite has no code for it; these words quote no value.
+    words = ("no such table", "no such column", "has no column named")
+    text = str(getattr(error, "orig", ""))
+    return code_of(error) in _ABSENT or (
+        code_of(error) == "SQLITE_ERROR" and any(map(text.__contains__, words))
+    )
+
+
+def refuses_a_row(error: BaseException) -> bool:
+    """Tell whether the database cannot keep what is in one of the rows."""
+    code = code_of(error)
+    return code in _REFUSED or (len(code) == 5 and code[:2] in _REFUSED)
 
 
 def may_work_elsewhere(error: BaseException) -> bool:

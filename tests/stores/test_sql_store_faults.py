@@ -19,7 +19,7 @@ from stores.sql import SQLStore
 from stores.sql.engine import MAX_CONNECTIONS
 from tests.helpers.outages import Operation, check_deadline, check_late_start
 from tests.helpers.process import environment
-from tests.helpers.records import load_record, make_record
+from tests.helpers.records import load_record, load_records, make_record
 from tests.helpers.sql_databases import (
     ask,
     engine_of,
@@ -80,7 +80,7 @@ async def test_a_stopped_server_fails_within_the_deadline(server: Any, table: st
         await eventually(fresh.open)
         assert await fresh.load([record.id])
         await fresh.close()
-        found = await eventually(lambda: store.load([record.id]))
+        found = await eventually(lambda: load_records(store, [record.id]))
         assert found[record.id].data == {"n": 0}  # what was cut off in the middle was undone
         assert await eventually(lambda: store.write([Update(record.id, {"n": 2})])) == [DONE]
         assert (await load_record(store, record.id)).data == {"n": 2}
@@ -161,7 +161,7 @@ async def test_a_killed_server_loses_nothing_acknowledged(server: Any, table: st
             with pytest.raises(StoreUnavailable, match=r"does not answer|2003|57P"):
                 await store.load([records[0].id])
         server.start()  # in this thread, with which it ends
-        found = await eventually(lambda: store.load([record.id for record in records]))
+        found = await eventually(lambda: load_records(store, list(acknowledged)))
         values = {found[id].data["n"] for id in acknowledged}
         assert len(values) == 1, "a batch was written in part"
         # The last batch may have been committed when its answer was lost.
@@ -232,7 +232,7 @@ def test_sqlite_keeps_what_it_acknowledged_over_a_kill(tmp_path: Path, io_loop: 
 
     async def check() -> None:
         async with opened(url) as store:
-            found = await store.load([bytes(16)])
+            found = await load_records(store, [bytes(16)])
             assert found[bytes(16)].data["n"] in (acknowledged, acknowledged + 1)
             assert await store.write([Update(bytes(16), {"n": 0})]) == [DONE]
 
