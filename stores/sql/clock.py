@@ -28,8 +28,8 @@ def compare_clocks(attempt: Attempt, statements: Statements, database: str) -> N
         difference = there - here if there > here else min(there + 1 - before, 0.0)
         if abs(difference) > TOLERANCE:
             log.warning(
-                "this machine's clock is %.0f s %s that of %s: sessions may end early and replaced "
-                "tokens be taken for unknown ones; set both clocks by NTP",
+                "this machine's clock is about %.0f s %s that of %s: sessions may end early and "
+                "replaced tokens be taken for unknown ones; set both clocks by NTP",
                 abs(difference),
                 "behind" if difference > 0 else "before",
                 database,

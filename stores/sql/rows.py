@@ -19,10 +19,11 @@ MAX_DATA = 4 * 1024 * 1024
 def row_of(record: Record) -> Row:
     """Return the row; raise `ValueError` or `TypeError` for a record that no row can hold."""
     text = encode(record.data)
-    if len(text) > MAX_DATA // 4 and len(text.encode()) > MAX_DATA:
+    if _size(text) > MAX_DATA:
         raise ValueError("too large")
     user = record.user
     if user is not None:
+        _size(user)
         user = user.replace("\\", r"\\").replace("\0", r"\0")  # PostgreSQL's text has no NUL
     return (*record[:4], text, user, *record[6:])
 
@@ -59,6 +60,11 @@ def record_of(row: Sequence[Any]) -> Record | Unreadable:
         *(id, secret_hash, created, expires, value, user),
         *(bool(persistent), former_hash, rotated, authenticated, seen),
     )
+
+
+def _size(text: str) -> int:
+    """Return the text's bytes in UTF-8; raise `ValueError` for half of a surrogate pair."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _is_hash(value: object) -> bool:
