@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stores.contract import ConfigurationError
+from stores.sql.engine import Engine
 from stores.sql.errors import may_work_elsewhere
 
 Answer = TypeVar("Answer")
@@ -22,18 +22,19 @@ class Attempt:
 
     connection: Connection
 
-    def __init__(self, *, autocommit: bool = True) -> None:
-        self._autocommit = autocommit
+    def __init__(self) -> None:
         self.committing = False
         """Whether the transaction may have been committed."""
         self.repeated_because = ""
         """Why the work was repeated; "" when it was not."""
+        self.engine: Engine
         self._driver: Any = None
 
-    async def run(self, engine: AsyncEngine, work: Callable[[Attempt], Answer]) -> Answer:
+    async def run(self, engine: Engine, work: Callable[[Attempt], Answer]) -> Answer:
         """Return what *work* returns in a connection of *engine*."""
+        self.engine = engine
         try:
-            connection = await engine.connect()
+            connection = await engine.connectable.connect()
         except (ValueError, TypeError, RuntimeError) as error:
             # Without TLS, MySQL 8 needs it to send a password.
             hint = "install cryptography" if "cryptography" in str(error) else type(error).__name__
@@ -59,16 +60,16 @@ class Attempt:
     def transaction(self, begin: Sequence[str] = ()) -> Iterator[None]:
         """Begin a transaction by the statements *begin*; commit it, or roll it back on an error.
 
-        Without *begin*, an engine in autocommit mode needs none. SQLAlchemy begins one by itself
-        where the engine is not in that mode.
+        An engine may have other statements for that. Without any, one in autocommit mode needs no
+        transaction; for another, SQLAlchemy begins it.
         """
         connection = self.connection
         try:
-            for statement in begin:
+            for statement in self.engine.begin if begin and self.engine.begin else begin:
                 connection.exec_driver_sql(statement)
             yield
             self.committing = bool(begin)
-            if not self._autocommit:
+            if not self.engine.autocommit:
                 connection.commit()
             elif begin:
                 connection.exec_driver_sql("COMMIT")
@@ -81,7 +82,7 @@ class Attempt:
     def _roll_back(self, begun: bool) -> None:
         """Roll back; an error of this tells nothing that the first one does not."""
         try:
-            if not self._autocommit:
+            if not self.engine.autocommit:
                 self.connection.rollback()
             elif begun:
                 self.connection.exec_driver_sql("ROLLBACK")

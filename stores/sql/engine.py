@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -15,29 +16,37 @@ MAX_CONNECTIONS = 4
 """Connections of one store. A session manager uses two or three."""
 
 
-class Engine:
+class Engine(NamedTuple):
     """An engine, and how its transactions begin and end."""
 
-    def __init__(
-        self, engine: AsyncEngine, *, autocommit: bool = True, is_own: bool = True
-    ) -> None:
-        # A single statement commits by itself; the store begins its transactions explicitly.
-        self.autocommit = autocommit
-        self.connectable = engine
-        self._is_own = is_own
+    connectable: AsyncEngine
+    autocommit: bool = True
+    """Whether a single statement commits by itself; else SQLAlchemy begins each transaction."""
+    begin: Sequence[str] = ()
+    """What begins a transaction of several statements."""
+    is_own: bool = True
+    """Whether the store closes it."""
 
     async def close(self) -> None:
-        if self._is_own:
+        if self.is_own:
             await self.connectable.dispose()
 
 
-def make_engine(url: SQLUrl, timeout: float) -> Engine:
-    """Return an engine that is not connected yet."""
+def make_engine(url: SQLUrl, timeout: float, *, pooled: bool = False) -> Engine:
+    """Return an engine that is not connected yet; *pooled* is for a pooler of PostgreSQL."""
     # Below WARNING, SQLAlchemy logs the rows that it reads, and aiosqlite all values.
     logging.getLogger("sqlalchemy.engine.Engine.sessions").setLevel(logging.WARNING)
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
     if url.scheme == "postgresql":
-        return _make(f"postgresql+{DRIVERS['postgresql']}://", _postgresql(url, timeout), timeout)
+        from stores.sql import postgresql
+
+        pooled = pooled or url.pooled
+        target = URL.create(f"postgresql+{DRIVERS['postgresql']}")
+        arguments = postgresql.options(url, timeout, pooled=pooled)
+        if pooled:
+            engine = _make(target, arguments, timeout, postgresql.ISOLATION)
+            return engine._replace(begin=postgresql.begin_pooled(timeout), autocommit=False)
+        return _make(target, arguments, timeout)
     if url.scheme == "sqlite":
         target = URL.create(f"sqlite+{DRIVERS['sqlite']}", database=str(url.file))
         engine = _make(target, {}, timeout)
@@ -54,16 +63,23 @@ def make_engine(url: SQLUrl, timeout: float) -> Engine:
     return _make(target, _mysql(url, timeout), timeout)
 
 
-def use_engine(engine: AsyncEngine) -> Engine:
+def use_engine(engine: AsyncEngine, timeout: float, *, pooled: bool = False) -> Engine:
     """Return an application's engine, which is not closed and keeps its settings."""
+    if pooled:
+        from stores.sql import postgresql
+
+        connectable = engine.execution_options(isolation_level=postgresql.ISOLATION)
+        return Engine(connectable, False, postgresql.begin_pooled(timeout), is_own=False)
     return Engine(engine.execution_options(isolation_level="AUTOCOMMIT"), is_own=False)
 
 
-def _make(target: str | URL, options: dict[str, Any], timeout: float) -> Engine:
+def _make(
+    target: URL, options: dict[str, Any], timeout: float, isolation: str = "AUTOCOMMIT"
+) -> Engine:
     engine = create_async_engine(
         target,
         connect_args=options,
-        isolation_level="AUTOCOMMIT",
+        isolation_level=isolation,
         skip_autocommit_rollback=True,
         pool_reset_on_return=None,
         pool_size=MAX_CONNECTIONS,
@@ -74,20 +90,6 @@ def _make(target: str | URL, options: dict[str, Any], timeout: float) -> Engine:
         logging_name="sessions",
     )
     return Engine(engine)
-
-
-def _postgresql(url: SQLUrl, timeout: float) -> dict[str, Any]:
-    milliseconds = round(timeout * 1000)
-    # asyncpg reads the whole URL itself: several hosts, sslmode and all that libpq knows.
-    settings = {
-        "lock_timeout": str(milliseconds * 4 // 5),
-        # A client whose path was lost would hold its rows for hours.
-        "idle_in_transaction_session_timeout": str(2 * milliseconds),
-        "tcp_user_timeout": str(4 * milliseconds),
-        # A plan that was made while the table was small would scan all of it when it is large.
-        "enable_seqscan": "off",
-    }
-    return {"dsn": url.dsn, "server_settings": settings}
 
 
 def _mysql(url: SQLUrl, timeout: float) -> dict[str, Any]:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+
+class PoolerFound(Exception):
+    """A connection leads to a pooler of PostgreSQL, and is to be used in another way."""
+
+
 READ_ONLY = "it is read-only: write to the primary"
 
 _HINTS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,12 +15,15 @@ from stores.contract import StoreUnavailable
 from stores.sql.attempt import Attempt
 from stores.sql.engine import Engine
 from stores.sql.errors import (
+    PoolerFound,
     is_absent,
     is_worth_repeating,
     may_work_elsewhere,
     reason_of,
     refuses_a_row,
 )
+
+log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -35,16 +39,20 @@ class RowRefused(StoreUnavailable):
 
 
 class Runner:
-    """Runs operations in connections of *engine*; *restore* makes a table that was dropped."""
+    """Runs operations in connections of an engine, which *make_engine* makes for a pooler or not.
+
+    *restore* makes a table that was dropped.
+    """
 
     def __init__(
         self,
-        engine: Engine,
+        make_engine: Callable[[bool], Engine],
         database: str,
         timeout: float,
         restore: Callable[[Attempt], None],
     ) -> None:
-        self._engine = engine
+        self._make_engine = make_engine
+        self._engine = make_engine(False)
         self._database = database
         self._timeout = timeout
         self._restore = restore
@@ -59,7 +67,7 @@ class Runner:
 
     async def run(self, work: Callable[[Attempt], Answer]) -> Answer:
         """Do *work* within the deadline; turn every failure into `StoreUnavailable`."""
-        attempt = Attempt(autocommit=self._engine.autocommit)
+        attempt = Attempt()
         # In a task of its own: a cancelled driver may wait for the server once more.
         task = asyncio.create_task(self._repeat(attempt, work))
         self._tasks.add(task)
@@ -88,8 +96,14 @@ class Runner:
         """Do *work*; repeat it when it was rolled back and a repetition may succeed."""
         renewed = restored = False
         while True:
+            engine = self._engine
             try:
-                return await attempt.run(self._engine.connectable, work)
+                return await attempt.run(engine, work)
+            except PoolerFound:
+                if engine is self._engine:
+                    log.info("a pooler is between the store and %s", self._database)
+                    self._engine = self._make_engine(True)
+                    await engine.close()
             except DBAPIError as error:
                 if not attempt.committing:
                     if is_worth_repeating(error):

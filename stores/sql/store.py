@@ -27,7 +27,7 @@ from stores.sql.attempt import Attempt
 from stores.sql.batch import Batch
 from stores.sql.clock import compare_clocks
 from stores.sql.dialects import STATEMENTS
-from stores.sql.engine import make_engine, use_engine
+from stores.sql.engine import Engine, make_engine, use_engine
 from stores.sql.errors import is_worth_repeating
 from stores.sql.names import DATABASES
 from stores.sql.own_engine import check_engine, name_of
@@ -87,12 +87,7 @@ class SQLStore(Store):
         if self._url is not None and self._url.file is not None:
             make_file(self._url.file)
         if self._runner is None:
-            engine = (
-                use_engine(self._source)
-                if self._url is None
-                else make_engine(self._url, self.timeout)
-            )
-            self._runner = Runner(engine, self._database, self.timeout, self._prepare)
+            self._runner = Runner(self._make_engine, self._database, self.timeout, self._prepare)
         await self._run(self._prepare)
         await self._run(lambda a: compare_clocks(a, self._statements, self._database))
 
@@ -131,6 +126,11 @@ class SQLStore(Store):
 
         return await self._run(remove)
 
+    def _make_engine(self, pooled: bool) -> Engine:
+        if self._url is None:
+            return use_engine(self._source, self.timeout, pooled=pooled)
+        return make_engine(self._url, self.timeout, pooled=pooled)
+
     async def _run(self, work: Callable[[Attempt], Answer]) -> Answer:
         if self._runner is None:
             raise StoreUnavailable("the SQL store is not open")
@@ -139,6 +139,10 @@ class SQLStore(Store):
     # Work in a connection. SQLAlchemy runs it in a greenlet, which waits for the driver.
 
     def _prepare(self, attempt: Attempt) -> None:
+        if self._url is None and self._database == "PostgreSQL":
+            from stores.sql.postgresql import check_own_engine
+
+            check_own_engine(attempt)
         if self._url is not None and self._url.file is not None:
             # So readers and a writer do not wait for each other. The file keeps this mode.
             attempt.connection.exec_driver_sql("PRAGMA journal_mode = WAL")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from stores.address import check_options, host_and_port, split_url
 from stores.contract import ConfigurationError
@@ -25,6 +25,7 @@ class SQLUrl:
     tls: ssl.SSLContext | None = None
     dsn: str
     file: Path | None = None
+    pooled: bool = False
 
     def __init__(self, url: str) -> None:
         self.scheme = url.partition("://")[0].lower()
@@ -59,7 +60,12 @@ class SQLUrl:
             raise ConfigurationError("the store's URL names no host")
         for host in hosts.split(",") if hosts else ():
             host_and_port(host)
-        self.dsn = f"{self.scheme}{url[len(self.scheme) :]}"
+        pooler = self.options.pop("pgbouncer", None)
+        if pooler not in (None, "transaction"):
+            raise ConfigurationError("pgbouncer in the store's URL has one value: transaction")
+        self.pooled = pooler is not None
+        query = f"?{urlencode(self.options)}" if self.options else ""
+        self.dsn = f"{self.scheme}{url[len(self.scheme) :].partition('?')[0]}{query}"
 
     def _check_mysql(self) -> None:
         self.host, self.port = host_and_port(self._address.hosts)

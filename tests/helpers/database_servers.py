@@ -243,6 +243,38 @@ class Postgres(_SQLServer):
         return subprocess.run(command, check=False).returncode == 0
 
 
+class PgBouncer(_SQLServer):
+    """PgBouncer in transaction mode before a PostgreSQL, to which it keeps a few connections."""
+
+    def __init__(self, folder: Path, target: Postgres, more: str = "") -> None:
+        self.target = target
+        self.more = more
+        super().__init__(folder)
+
+    def prepare(self) -> None:
+        super().prepare()
+        (self.folder / "users.txt").write_text('"test" ""\n')
+        (self.folder / "pgbouncer.ini").write_text(
+            "[databases]\n"
+            f"* = host=127.0.0.1 port={self.target.port}\n"
+            "[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            f"auth_type = trust\nauth_file = {self.folder}/users.txt\nadmin_users = test\n"
+            "pool_mode = transaction\ndefault_pool_size = 3\nmax_client_conn = 200\n"
+            f"{self.more}\n"
+        )
+
+    def first_command(self) -> Sequence[str | Path]:
+        return ["mkdir", self.data]
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://test@127.0.0.1:{self.port}/postgres"
+
+    def command(self) -> Sequence[str | Path]:
+        return [_program("pgbouncer"), self.folder / "pgbouncer.ini"]
+
+
 class MariaDB(_SQLServer):
     """MariaDB (or MySQL) with a user `test` without a password and a database `test`."""
 
@@ -273,4 +305,12 @@ class MariaDB(_SQLServer):
         ]
 
 
-__all__ = ["MariaDB", "MongoReplicaSet", "Mongod", "Postgres", "Valkey", "ValkeyCluster"]
+__all__ = [
+    "MariaDB",
+    "MongoReplicaSet",
+    "Mongod",
+    "PgBouncer",
+    "Postgres",
+    "Valkey",
+    "ValkeyCluster",
+]
