@@ -44,7 +44,7 @@ async def main(url, table, key, ids):
         order = ids if n % 2 else ids[::-1]
         outcomes = await store.write([Update(id, {key: n}) for id in order])
         assert outcomes == [Outcome.DONE] * len(ids), outcomes
-        found = await load_records(store, ids)
+        found = await store.load(ids)
         assert all(found[id].data[key] == n for id in ids)
     await store.close()
 
