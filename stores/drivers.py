@@ -52,7 +52,7 @@ SQL = _sql("SQL databases need", "postgresql (or mysql, or sqlite)")
 BY_SCHEME = {
     **dict.fromkeys(("mongodb", "mongodb+srv"), MONGODB),
     **dict.fromkeys(("redis", "rediss", "valkey", "valkeys", "redis+cluster"), REDIS),
-    "postgresql": _sql("PostgreSQL needs", "postgresql"),
+    **dict.fromkeys(("postgresql", "postgres"), _sql("PostgreSQL needs", "postgresql")),
     "mysql": _sql("MySQL needs", "mysql"),
     "mariadb": _sql("MariaDB needs", "mysql"),
     "sqlite": _sql("SQLite needs", "sqlite"),

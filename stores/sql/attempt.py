@@ -27,6 +27,8 @@ class Attempt:
         """Whether the transaction may have been committed."""
         self.repeated_because = ""
         """Why the work was repeated; "" when it was not."""
+        self.connected = False
+        """Whether there was a connection."""
         self.engine: Engine
         self._driver: Any = None
 
@@ -35,6 +37,8 @@ class Attempt:
         self.engine = engine
         try:
             connection = await engine.connectable.connect()
+        except OSError:  # some are a ValueError, too
+            raise
         except (ValueError, TypeError, RuntimeError) as error:
             # Without TLS, MySQL 8 needs it to send a password.
             hint = "install cryptography" if "cryptography" in str(error) else type(error).__name__
@@ -53,6 +57,7 @@ class Attempt:
 
     def _work_in(self, connection: Connection, work: Callable[[Attempt], Answer]) -> Answer:
         self.connection = connection
+        self.connected = True
         self._driver = connection.connection.driver_connection
         return work(self)
 

@@ -40,9 +40,9 @@ def make_engine(url: SQLUrl, timeout: float, *, pooled: bool = False) -> Engine:
     if url.scheme == "postgresql":
         from stores.sql import postgresql
 
-        pooled = pooled or url.pooled
+        pooled = pooled or url.postgresql.pooled
         target = URL.create(f"postgresql+{DRIVERS['postgresql']}")
-        arguments = postgresql.options(url, timeout, pooled=pooled)
+        arguments = postgresql.connect_arguments(url, timeout, pooled=pooled)
         if pooled:
             engine = _make(target, arguments, timeout, postgresql.ISOLATION)
             return engine._replace(begin=postgresql.begin_pooled(timeout), autocommit=False)

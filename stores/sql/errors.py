@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from stores.sql.unreachable import why_unreachable
+
 
 class PoolerFound(Exception):
     """A connection leads to a pooler of PostgreSQL, and is to be used in another way."""
@@ -14,7 +16,8 @@ READ_ONLY = "it is read-only: write to the primary"
 _HINTS = {
     # PostgreSQL, by SQLSTATE
     "25006": READ_ONLY,
-    "28000": "user name or password",
+    "08P01": "it refuses a setting in the URL; or no PostgreSQL is there",
+    "28000": "user name, password, or its pg_hba.conf",
     "28P01": "user name or password",
     "3D000": "no such database",
     "42501": "the user has no right to do this",
@@ -25,18 +28,21 @@ _HINTS = {
     "57P03": "it is starting or stopping",
     # MySQL and MariaDB, by number
     "1040": "it has too many clients",
-    "1044": "the user has no right to do this",
+    "1044": "no such database, or the user has no right to it",
     "1045": "user name or password",
     "1049": "no such database",
     "1114": "its disk is full",
     "1142": "the user has no right to do this",
     "1146": "the table does not exist",
     "1153": "the session is larger than max_allowed_packet",
+    "1130": "it lets no client of this address in",
+    "1193": "it is too old: MariaDB 10.6 or MySQL 8.0 is needed",
+    "2013": "it closed the connection",
+    "3159": "it demands TLS: ssl=true or ssl_ca=file in the URL",
     "1205": "another process holds a lock on the session",
     "1290": READ_ONLY,
     "1792": READ_ONLY,
     "1836": READ_ONLY,
-    "2003": "it cannot be reached",
     # SQLite, by name
     "SQLITE_BUSY": "another process holds the lock",
     "SQLITE_CANTOPEN": "the file cannot be opened",
@@ -111,9 +117,7 @@ def may_work_elsewhere(error: BaseException) -> bool:
 def reason_of(error: BaseException, database: str) -> str:
     """Return the reason by code and type: the database's text may quote values."""
     code = code_of(error)
-    if not code:
-        original: Any = getattr(error, "orig", None) or error
-        original = getattr(original, "driver_exception", None) or original
-        return f"{database} does not answer ({type(original).__name__})"
+    if code in ("", "2003"):  # that is how a driver of MySQL wraps what kept it from connecting
+        return f"{database} does not answer: {why_unreachable(error)}"
     hint = _HINTS.get(code)
     return f"{database} refused: {code}" + (f" ({hint})" if hint else "")

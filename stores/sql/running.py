@@ -82,9 +82,11 @@ class Runner:
                 task.cancel()
         if not task.done():
             reason = f"{self._database} did not answer within {self._timeout} s"
-            raise StoreUnavailable(
-                reason + (f"; {attempt.repeated_because}" if attempt.repeated_because else "")
-            )
+            if attempt.repeated_because:
+                reason += f"; {attempt.repeated_because}"
+            elif not attempt.connected:
+                reason += ", nor was there a connection: a wrong address, or a firewall between?"
+            raise StoreUnavailable(reason)
         return task.result()
 
     def _forget_task(self, task: asyncio.Task[Any]) -> None:

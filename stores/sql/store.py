@@ -7,6 +7,7 @@ change are one step.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -38,7 +39,14 @@ from stores.sql.statements import Statements
 from stores.sql.table import define_table
 from stores.sql.url import SQLUrl
 
+log = logging.getLogger(__name__)
+
 Answer = TypeVar("Answer")
+
+OVERHEARD = (
+    "store %s: sessions may cross the network in plain text; write sslmode=verify-full with "
+    "sslrootcert=file (PostgreSQL), ssl=true or ssl_ca=file (MySQL, MariaDB) into its URL"
+)
 
 
 class SQLStore(Store):
@@ -47,7 +55,8 @@ class SQLStore(Store):
     *source* is a URL (`postgresql://`, `mysql://`, `mariadb://` with a database, or
     `sqlite:///file`), or an `AsyncEngine` of the application's own. The store does not close such
     an engine, nor change its settings (logging, lock waits, SQLite's `synchronous`). Opening the
-    store creates *table* unless it exists. *timeout* bounds a whole operation, in seconds.
+    store creates *table* unless it exists; without it, that is the one that the URL names
+    (`?table=`), else `sessions`. *timeout* bounds a whole operation, in seconds.
 
     Raises `ConfigurationError` for a bad URL, an engine that cannot be used, a bad name of a table,
     and a missing driver.
@@ -59,24 +68,20 @@ class SQLStore(Store):
         self,
         source: str | AsyncEngine,
         *,
-        table: str = "sessions",
+        table: str | None = None,
         timeout: float = 2.0,
     ) -> None:
-        if not re.fullmatch(r"[a-z_][a-z0-9_]{0,49}", table):
-            raise ConfigurationError(
-                "the table's name must have 1 to 50 characters, which are small letters, digits "
-                "and underscores, and must not begin with a digit"
-            )
         self.timeout = timeout
         self._url = SQLUrl(source) if isinstance(source, str) else None
         self._source: Any = source
         if self._url is not None:
             self._name, dialect = self._url.name, self._url.scheme
+            table = self._url.table if table is None else table
         else:
             engine = check_engine(source)
             self._name, dialect = name_of(engine), engine.dialect.name
         self._database = DATABASES[dialect]
-        self._statements: Statements = STATEMENTS[dialect](define_table(table))
+        self._statements: Statements = STATEMENTS[dialect](define_table(_checked(table)))
         self._runner: Runner | None = None  # set while the store is open
 
     @property
@@ -87,6 +92,8 @@ class SQLStore(Store):
         if self._url is not None and self._url.file is not None:
             make_file(self._url.file)
         if self._runner is None:
+            if self._url is not None and self._url.may_be_overheard:
+                log.warning(OVERHEARD, self._name)
             self._runner = Runner(self._make_engine, self._database, self.timeout, self._prepare)
         await self._run(self._prepare)
         await self._run(lambda a: compare_clocks(a, self._statements, self._database))
@@ -163,3 +170,15 @@ class SQLStore(Store):
             batch = Batch(changes, statements.load(connection, ids, lock=True))
             batch.write(statements, connection)
         return batch.outcomes
+
+
+def _checked(table: str | None) -> str:
+    """Return the name of the table; raise `ConfigurationError` for a bad one."""
+    if table is None:
+        return "sessions"
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,49}", table):
+        raise ConfigurationError(
+            "the table's name must have 1 to 50 characters, which are small letters, digits "
+            "and underscores, and must not begin with a digit"
+        )
+    return table

@@ -174,6 +174,10 @@ def _follows(replica: Valkey) -> bool:
 class _SQLServer(Server):
     """A server that refuses to run as root, and whose data a program of its own prepares."""
 
+    def __init__(self, folder: Path, port: int | None = None, more: Sequence[str] = ()) -> None:
+        self.more = more
+        super().__init__(folder, port)
+
     def prepare(self) -> None:
         self.data = self.folder / "data"
         if os.geteuid() == 0:
@@ -209,6 +213,7 @@ class Postgres(_SQLServer):
         return [
             *(_program("postgres"), "-D", self.data, "-p", str(self.port), "-h", "127.0.0.1"),
             *("-c", "unix_socket_directories=", "-c", "shared_buffers=32MB"),
+            *self.more,
         ]
 
     def stop(self) -> None:
@@ -246,9 +251,9 @@ class Postgres(_SQLServer):
 class PgBouncer(_SQLServer):
     """PgBouncer in transaction mode before a PostgreSQL, to which it keeps a few connections."""
 
-    def __init__(self, folder: Path, target: Postgres, more: str = "") -> None:
+    def __init__(self, folder: Path, target: Postgres, settings: str = "") -> None:
         self.target = target
-        self.more = more
+        self.settings = settings
         super().__init__(folder)
 
     def prepare(self) -> None:
@@ -261,7 +266,7 @@ class PgBouncer(_SQLServer):
             f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
             f"auth_type = trust\nauth_file = {self.folder}/users.txt\nadmin_users = test\n"
             "pool_mode = transaction\ndefault_pool_size = 3\nmax_client_conn = 200\n"
-            f"{self.more}\n"
+            f"{self.settings}\n"
         )
 
     def first_command(self) -> Sequence[str | Path]:
@@ -302,6 +307,7 @@ class MariaDB(_SQLServer):
             *(f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve"),
             *(f"--socket={self.folder / 'socket'}", f"--init-file={self.folder / 'init.sql'}"),
             *("--innodb-buffer-pool-size=32M", f"--pid-file={self.folder / 'pid'}"),
+            *self.more,
         ]
 
 

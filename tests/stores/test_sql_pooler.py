@@ -223,8 +223,3 @@ async def test_an_applications_engine_may_lead_to_the_pooler(
         await asyncio.gather(*(store.load([record.id]) for record in records))
     await engine.dispose()
     assert len(await ask(pgbouncer.target.url, f"SELECT id FROM {table}")) == 30
-
-
-def test_the_pooler_has_no_other_mode() -> None:
-    with pytest.raises(ValueError, match="transaction"):
-        SQLStore("postgresql://localhost/app?pgbouncer=hunter2")
