@@ -175,7 +175,7 @@ async def test_a_mistake_is_told_with_its_mend(users: Guarded, table: str, tmp_p
         ("user", users.url("nobody:hunter2"), "user name"),
         (
             "database",
-            users.url("ada:right").replace(users.url("x").rpartition("/")[2], "gone"),
+            users.url("ada:right").rpartition("/")[0] + "/gone",
             no_database,
         ),
         ("port", users.url("ada:hunter2").replace(port, str(free_port())), "nothing listens at"),
