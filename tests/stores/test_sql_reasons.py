@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from sqlalchemy import event
 
 from app import SessionManager
 from app.sessions.errors import SessionUnavailable
@@ -23,7 +24,7 @@ from stores.sql import SQLStore
 from tests.helpers.database_servers import MariaDB, Postgres
 from tests.helpers.records import make_record
 from tests.helpers.servers import free_port, missing
-from tests.helpers.sql_databases import ask, opened, table
+from tests.helpers.sql_databases import ask, engine_of, opened, table
 from tests.helpers.tls import Authority
 
 pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
@@ -242,3 +243,22 @@ async def test_a_locked_file_of_sqlite_is_told(tmp_path: Path, table: str) -> No
         assert "SQLITE_BUSY (another process holds the lock" in await reason(url, table)
         other.rollback()
     other.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_full_disk_of_sqlite_is_told_as_such(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/sessions.db"
+    async with opened(url) as store:
+        await store.write([Create(make_record())])
+    async with engine_of(url) as engine:
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def connected(connection: Any, _: Any) -> None:
+            connection.cursor().execute("PRAGMA max_page_count = 12")
+
+        async with opened(engine) as store:
+            with pytest.raises(StoreUnavailable, match="SQLITE_FULL"):
+                await store.write([Create(make_record(data={"x": "y" * 99_999}))])
+            record = make_record()
+            assert await store.write([Create(record)]) == [Outcome.DONE]
+            assert await store.load([record.id]) == {record.id: record}

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import re
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
 
-from stores import ConfigurationError, StoreUnavailable
-from stores.contract import Create, Delete, Outcome, Record, Unreadable, Update
+from stores import StoreUnavailable
+from stores.contract import Create, Delete, Outcome, Unreadable, Update
 from stores.sql.rows import MAX_DATA
 from tests.helpers.records import load_record, load_records, make_record, make_rotation
-from tests.helpers.sql_databases import ask, engine_of, opened, table, url
+from tests.helpers.sql_databases import ask, opened, table, url
 
 pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
 
@@ -183,173 +178,3 @@ async def test_a_row_that_the_database_refuses_fails_no_other(url: str, table: s
             records[0].id: records[0]._replace(data={"n": 1}),
             records[1].id: records[1],
         }
-
-
-# A table from before
-
-
-FORMER = (
-    "id {0} PRIMARY KEY, secret {1} NOT NULL, created DOUBLE PRECISION NOT NULL, expires DOUBLE "
-    "PRECISION NOT NULL, data {2} NOT NULL, user_name {2}, persistent BOOLEAN NOT NULL, "
-    "former {1}, rotated DOUBLE PRECISION"
-)
-
-
-async def make_former_table(url: str, table: str) -> None:
-    kinds = {
-        "postgresql": ("BYTEA", "BYTEA", "TEXT"),
-        "mariadb": ("BINARY(16)", "BINARY(32)", "LONGTEXT"),
-        "sqlite": ("BLOB", "BLOB", "TEXT"),
-    }[url.partition(":")[0]]
-    await ask(url, f"CREATE TABLE {table} ({FORMER.format(*kinds)})")
-
-
-@pytest.mark.gen_test(timeout=30)
-async def test_a_table_from_before_goes_on_while_an_old_process_serves(
-    url: str, table: str
-) -> None:
-    await make_former_table(url, table)
-    old, new, late = make_record(data={"n": 0}), make_record(seen=5.5), make_record()
-    insert = text(
-        f"INSERT INTO {table} (id, secret, created, expires, data, user_name, persistent, former, "
-        "rotated) VALUES (:id, :secret, :created, :expires, :data, :user, :yes, NULL, NULL)"
-    )
-    columns = "id, secret, created, expires, data, user_name, persistent, former, rotated"
-    select = text(f"SELECT {columns} FROM {table} WHERE id = :id")
-
-    def values(record: Record) -> dict[str, Any]:
-        data = '{"n":0}' if record is old else "{}"
-        created, expires = record.created, record.expires
-        return dict(
-            zip(
-                ("id", "secret", "created", "expires", "data", "user", "yes"),
-                (record.id, record.secret_hash, created, expires, data, None, True),
-                strict=True,
-            )
-        )
-
-    async with (
-        engine_of(url, isolation_level="AUTOCOMMIT") as engine,
-        engine.connect() as process,
-    ):
-        await process.execute(insert, values(old))
-        assert len((await process.execute(select, {"id": old.id})).all()) == 1
-        async with opened(url, table) as first, opened(url, table) as second:
-            await process.execute(insert, values(late))
-            assert len((await process.execute(select, {"id": old.id})).all()) == 1
-            assert await first.load([old.id, late.id]) == {old.id: old, late.id: late}
-            await first.write([Create(new), Update(old.id, expires=old.expires, seen=9.5)])
-            assert await second.load([old.id, new.id]) == {
-                old.id: old._replace(seen=9.5),
-                new.id: new,
-            }
-
-
-@pytest.mark.gen_test
-async def test_a_table_from_before_names_what_the_owner_must_run(
-    postgres: Any, mariadb: Any, table: str
-) -> None:
-    for server in (postgres, mariadb):
-        await make_former_table(server.url, table)
-        user = f"app_{table[-6:]}"
-        host = "" if server is postgres else "@'127.0.0.1'"
-        await ask(server.url, f"CREATE USER {user}{host}")
-        await ask(server.url, f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {user}{host}")
-        with pytest.raises(ConfigurationError) as caught:
-            async with opened(server.url.replace("test@", f"{user}@"), table):
-                pass
-        statement = str(caught.value).partition("run: ")[2]
-        assert statement.startswith(f"ALTER TABLE {table} ADD COLUMN authenticated DOUBLE")
-        await ask(server.url, statement)
-        with pytest.raises(ConfigurationError, match="ADD COLUMN seen DOUBLE"):
-            async with opened(server.url.replace("test@", f"{user}@"), table):
-                pass
-
-
-# A table that goes away
-
-
-@pytest.mark.gen_test(timeout=30)
-async def test_a_dropped_table_is_made_again_while_running(url: str, table: str) -> None:
-    record = make_record()
-    async with opened(url, table, timeout=10) as store, opened(url, table, timeout=10) as other:
-        await store.write([Create(record)])
-        await other.load([record.id])
-        for operation in (
-            lambda: store.load([record.id]),
-            lambda: store.write([Create(record)]),
-            lambda: store.write([Update(record.id, {"n": 1})]),
-            store.ping,
-            lambda: store.sweep(time.time(), 10),
-        ):
-            await ask(url, f"DROP TABLE {table}")
-            await operation()
-            assert await store.write([Delete(record.id), Create(record)]) == [DONE, DONE]
-            assert await other.load([record.id]) == {record.id: record}
-        drop = f"DROP INDEX {table}_expires"
-        await ask(url, drop + (f" ON {table}" if url.startswith("mariadb") else ""))
-
-
-# Clocks
-
-
-@pytest.mark.gen_test
-async def test_a_sweep_of_a_fast_clock_ends_no_live_session(server_url: str, table: str) -> None:
-    living, dead = make_record(), make_record(expires=time.time() - 60)
-    async with opened(server_url, table) as store:
-        await store.write([Create(living), Create(dead)])
-        assert await store.sweep(time.time() + 86_400, 10) == 1
-        assert await store.load([living.id, dead.id]) == {living.id: living}
-        assert await store.sweep(time.time() - 86_400, 10) == 0
-
-
-@pytest.fixture(params=["postgres", "mariadb"])
-def server_url(request: pytest.FixtureRequest) -> str:
-    return str(request.getfixturevalue(request.param).url)
-
-
-@pytest.mark.gen_test
-@pytest.mark.parametrize(
-    ("offset", "told"),
-    [(0, ""), (4, ""), (60, r"\b(59|60) s before"), (-60, r"\b(59|60) s behind")],
-)
-async def test_clocks_that_differ_are_told_when_opening(
-    server_url: str,
-    table: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    offset: float,
-    told: str,
-) -> None:
-    real = time.time
-    monkeypatch.setattr("stores.sql.clock.time.time", lambda: real() + offset)
-    with caplog.at_level(logging.WARNING):
-        async with opened(server_url, table):
-            pass
-    if told:
-        assert re.search(told, caplog.text)
-        assert "NTP" in caplog.text
-    else:
-        assert "clock" not in caplog.text
-
-
-# The first reason
-
-
-@pytest.mark.gen_test(timeout=30)
-async def test_a_full_disk_of_sqlite_is_told_as_such(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/sessions.db"
-    async with opened(url) as store:
-        await store.write([Create(make_record())])
-    async with engine_of(url) as engine:
-
-        @event.listens_for(engine.sync_engine, "connect")
-        def connected(connection: Any, _: Any) -> None:
-            connection.cursor().execute("PRAGMA max_page_count = 12")
-
-        async with opened(engine) as store:
-            with pytest.raises(StoreUnavailable, match="SQLITE_FULL"):
-                await store.write([Create(make_record(data={"x": "y" * 99_999}))])
-            record = make_record()
-            assert await store.write([Create(record)]) == [DONE]
-            assert await store.load([record.id]) == {record.id: record}

@@ -65,7 +65,7 @@ async def test_the_rights_in_the_readme_suffice(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
     record, dead = make_record(data={"n": 1}), make_record(expires=time.time() - 60)
-    async with opened(place.user_url) as store:
+    async with opened(place.user_url, timeout=10) as store:
         assert await store.write([Create(record), Create(dead)]) == [DONE, DONE]
         assert await store.write([Update(record.id, {"n": 2})]) == [DONE]
         assert await store.write([Update(record.id, expires=record.expires + 9)]) == [DONE]
@@ -82,12 +82,12 @@ async def test_the_rights_in_the_readme_suffice(
 async def test_each_of_the_rights_is_needed(place: Place) -> None:
     host = "" if place.kind == "postgresql" else "@'127.0.0.1'"
     record = make_record()
-    async with opened(place.user_url) as store:
+    async with opened(place.user_url, timeout=10) as store:
         await store.write([Create(record)])
     for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
         await ask(place.url, f"REVOKE {right} ON sessions FROM {place.own}{host}")
         with pytest.raises(StoreUnavailable, match=r"stores/README\.md lists the rights"):
-            async with opened(place.user_url) as store:
+            async with opened(place.user_url, timeout=10) as store:
                 await store.write([Create(make_record())])
                 await store.write([Update(record.id, {"n": 2})])
                 await store.write([Delete(record.id)])
@@ -102,7 +102,7 @@ async def test_without_its_index_and_the_right_to_it_the_store_works(
     await ask(place.url, f"DROP INDEX sessions_expires{on}")
     dead = make_record(expires=time.time() - 60)
     with caplog.at_level(logging.WARNING):
-        async with opened(place.user_url) as store:
+        async with opened(place.user_url, timeout=10) as store:
             assert await store.write([Create(dead)]) == [DONE]
             assert await store.sweep(time.time(), 10) == 1
     (record,) = caplog.records
@@ -110,7 +110,7 @@ async def test_without_its_index_and_the_right_to_it_the_store_works(
     assert statement == "CREATE INDEX sessions_expires ON sessions (expires)"
     await ask(place.url, statement)
     caplog.clear()
-    async with opened(place.user_url):
+    async with opened(place.user_url, timeout=10):
         assert caplog.text == ""
 
 
@@ -120,7 +120,7 @@ async def test_without_a_table_and_the_right_to_one_the_mend_is_told(place: Plac
         host = "@'127.0.0.1'"
         await ask(place.url, f"GRANT SELECT ON {place.own}.* TO {place.own}{host}")
     await ask(place.url, "DROP TABLE sessions")
-    store = SQLStore(place.user_url)
+    store = SQLStore(place.user_url, timeout=10)
     with pytest.raises(ConfigurationError, match="does not exist") as caught:
         await store.open()
     await store.close()
@@ -128,5 +128,5 @@ async def test_without_a_table_and_the_right_to_one_the_mend_is_told(place: Plac
         await ask(place.url, statement)
     grant = [line for line in place.statements() if line.startswith("GRANT SELECT")]
     await ask(place.url, grant[0])
-    async with opened(place.user_url) as store:
+    async with opened(place.user_url, timeout=10) as store:
         assert await store.write([Create(make_record())]) == [DONE]

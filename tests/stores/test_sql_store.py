@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stores import ConfigurationError, Store
+from stores import Store
 from stores.contract import Create, Outcome, Record, Update
 from stores.sql import SQLStore
 from tests.helpers.records import load_record, load_records, make_record, make_rotation
@@ -114,63 +114,6 @@ async def test_no_value_reaches_the_log_at_any_level(
             await store.load([record.id])
     assert "hunter2" not in caplog.text
     assert record.secret_hash.hex() not in caplog.text
-
-
-# The table
-
-
-@pytest.mark.gen_test
-async def test_the_table_is_made_with_an_index_by_expiry_once(url: str, table: str) -> None:
-    record = make_record()
-    for _ in range(2):
-        async with opened(url, table) as store:
-            await store.write([Create(record)])
-            assert await store.load([record.id]) == {record.id: record}
-    drop = f"DROP INDEX {table}_expires"
-    await ask(url, drop + (f" ON {table}" if url.startswith("mariadb") else ""))
-    async with opened(url, table) as store:
-        assert await store.load([record.id]) == {record.id: record}
-    await ask(url, drop + (f" ON {table}" if url.startswith("mariadb") else ""))
-
-
-@pytest.mark.gen_test
-async def test_a_table_of_another_shape_is_told_and_left_alone(url: str, table: str) -> None:
-    binary = {"postgresql": "BYTEA", "mariadb": "VARBINARY(32)", "sqlite": "BLOB"}[
-        url.partition(":")[0]
-    ]
-    double = "DOUBLE PRECISION"
-    columns = {
-        "id": f"{binary} PRIMARY KEY",
-        "secret": binary,
-        "created": double,
-        "expires": double,
-        "data": "TEXT",
-        "user_name": "VARCHAR(255)",
-        "persistent": "BOOLEAN",
-        "former": binary,
-        "rotated": double,
-    }
-    for mistake, changed in (
-        ("no column rotated", {"rotated": None}),
-        ("primary key", {"id": binary}),
-        ("expires has another type", {"expires": "VARCHAR(99)"}),
-        ("data has another type", {"data": binary}),
-        ("id has another type", {"id": "VARCHAR(32) PRIMARY KEY"}),
-        ("user_name is NOT NULL", {"user_name": "VARCHAR(255) NOT NULL"}),
-        ("shoe_size has no default", {"shoe_size": "INTEGER NOT NULL"}),
-        ("", {"shoe_size": "INTEGER"}),
-    ):
-        shape = {**columns, **changed}
-        definition = ", ".join(f"{name} {kind}" for name, kind in shape.items() if kind)
-        await ask(url, f"CREATE TABLE {table} ({definition})")
-        if mistake:
-            with pytest.raises(ConfigurationError, match=mistake):
-                async with opened(url, table):
-                    pass
-        else:
-            async with opened(url, table) as store:
-                assert await store.write([Create(make_record())]) == [DONE]
-        await ask(url, f"DROP TABLE {table}")
 
 
 @pytest.mark.gen_test(timeout=30)

@@ -16,8 +16,7 @@ from sqlalchemy import text
 from stores import StoreUnavailable
 from stores.contract import Create, Delete, Outcome, Update
 from stores.sql import SQLStore
-from stores.sql.engine import MAX_CONNECTIONS, make_engine
-from stores.sql.url import SQLUrl
+from stores.sql.engine import MAX_CONNECTIONS
 from tests.helpers.outages import Operation, check_deadline, check_late_start
 from tests.helpers.process import environment
 from tests.helpers.records import load_record, load_records, make_record
@@ -132,25 +131,6 @@ async def test_connections_stay_few_during_an_outage_under_load(server: Any, tab
         deadline = time.monotonic() + 10
         while len(await clients(server)) > MAX_CONNECTIONS:
             assert time.monotonic() < deadline, "connections were left open"
-
-
-@pytest.mark.gen_test(timeout=30)
-async def test_rows_of_a_client_that_was_lost_are_free_again(server: Any, table: str) -> None:
-    """A client whose path is lost in a transaction holds its rows for seconds, not for hours."""
-    record = make_record()
-    lost = make_engine(SQLUrl(server.url), TIMEOUT)
-    async with opened(server.url, table, timeout=10) as store:
-        await store.write([Create(record)])
-        connection = await lost.connectable.connect()
-        await connection.exec_driver_sql("BEGIN")
-        locked = await connection.execute(text(f"SELECT id FROM {table} FOR UPDATE"))
-        assert len(locked.all()) == 1
-        begun = time.monotonic()
-        assert await store.write([Update(record.id, {"n": 1})]) == [DONE]
-        assert 0.5 < time.monotonic() - begun < 5
-        await connection.invalidate()
-        await connection.close()
-    await lost.close()
 
 
 # Killed, restarted, started later

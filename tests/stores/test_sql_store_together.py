@@ -17,6 +17,8 @@ from sqlalchemy import text
 from stores import StoreUnavailable
 from stores.contract import Create, Outcome, Record, Update
 from stores.sql import SQLStore
+from stores.sql.engine import make_engine
+from stores.sql.url import SQLUrl
 from tests.helpers.process import environment
 from tests.helpers.records import load_record, load_records, make_record
 from tests.helpers.sql_databases import engine_of, opened, server, shared_server, table, url
@@ -32,6 +34,8 @@ WORKER = """
 import asyncio, json, sys
 from stores.contract import Create, Outcome, Update, StoreUnavailable
 from stores.sql import SQLStore
+from stores.sql.engine import make_engine
+from stores.sql.url import SQLUrl
 from tests.helpers.records import make_record
 
 async def main(url, table, key, ids):
@@ -195,3 +199,22 @@ async def test_a_deadlock_with_others_is_repeated(server: Any, table: str) -> No
             assert await writing == [DONE, DONE]
         found = await load_records(store, [first.id, second.id])
         assert [found[r.id].data for r in (first, second)] == [{"n": 1}] * 2
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_rows_of_a_client_that_was_lost_are_free_again(server: Any, table: str) -> None:
+    """A client whose path is lost in a transaction holds its rows for seconds, not for hours."""
+    record = make_record()
+    lost = make_engine(SQLUrl(server.url), 0.5)
+    async with opened(server.url, table, timeout=10) as store:
+        await store.write([Create(record)])
+        connection = await lost.connectable.connect()
+        await connection.exec_driver_sql("BEGIN")
+        locked = await connection.execute(text(f"SELECT id FROM {table} FOR UPDATE"))
+        assert len(locked.all()) == 1
+        begun = time.monotonic()
+        assert await store.write([Update(record.id, {"n": 1})]) == [DONE]
+        assert 0.5 < time.monotonic() - begun < 5
+        await connection.invalidate()
+        await connection.close()
+    await lost.close()
