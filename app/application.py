@@ -15,6 +15,7 @@ from app.routing import Endpoint, Group, compile_routes, fixed_paths
 from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
 from app.tornado_log import redact
+from app.websocket import Watches
 
 DEFAULTS: Mapping[str, Any] = {"cross_origin_protection": True}
 """Tornado settings that this application has unless `Config.settings` says otherwise."""
@@ -46,6 +47,7 @@ class Application(tornado.web.Application):
             dict.fromkeys(e.policy.manager for e in endpoints if e.policy.manager is not None)
         )
         self.activity = Activity()
+        self.watches = Watches()
 
     async def open(self) -> list[SessionUnavailable]:
         """Open the stores; return what kept any from it. They are opened when used in any case."""

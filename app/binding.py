@@ -12,6 +12,7 @@ from typing import Any, cast
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
+from app.guard import guarded
 from app.mixin import SessionMixin
 from app.policy import SessionPolicy
 
@@ -25,20 +26,15 @@ def bind(
     """Return a subclass of *handler* that runs within sessions as *policy* says and gets its path
     arguments converted; *handler* itself where there is neither to do.
     """
-    bases: tuple[type, ...] = (handler,)
     members: dict[str, Any] = {}
     if issubclass(handler, SessionMixin):
         members["session_policy"] = policy
-        if policy.manager is not None:
-            if handler.prepare is not SessionMixin.prepare:
-                members["prepare"] = _before_verb(handler.prepare)
-            members |= _verbs(handler)
-    elif policy.required and policy.manager is not None:
-        # A handler that knows nothing of sessions is guarded all the same.
-        bases = (SessionMixin, handler)
-        members["session_policy"] = policy
-        members["prepare"] = _before_verb(_one_after_another(SessionMixin.prepare, handler.prepare))
-        members |= _verbs(handler)
+    if issubclass(handler, SessionMixin) and policy.manager is not None:
+        if handler.prepare is not SessionMixin.prepare or _guards_behind(handler):
+            members["prepare"] = _before_verb(handler.prepare)
+        members |= _verbs(handler, check=policy.authenticated)
+    elif policy.authenticated:
+        members |= guarded(handler, policy)
     if converters:
         members["prepare"] = _convert(members.get("prepare", handler.prepare), converters)
     if not members:
@@ -48,7 +44,13 @@ def bind(
         "__qualname__": handler.__qualname__,
         "__doc__": handler.__doc__,
     }
-    return cast("type[RequestHandler]", type(handler.__name__, bases, members))
+    return cast("type[RequestHandler]", type(handler.__name__, (handler,), members))
+
+
+def _guards_behind(handler: type[SessionMixin]) -> bool:
+    """Tell whether a class behind the mixin has a `prepare`, which may answer."""
+    behind = handler.__mro__[handler.__mro__.index(SessionMixin) + 1 :]
+    return next(c for c in behind if "prepare" in vars(c)) is not RequestHandler
 
 
 def _before_verb(original: Method) -> Method:
@@ -61,26 +63,37 @@ def _before_verb(original: Method) -> Method:
     return method
 
 
-def _one_after_another(first: Method, second: Method) -> Method:
-    async def prepare(self: SessionMixin) -> None:
-        await first(self)
-        result = second(self)
-        if result is not None:
-            await result
-
-    return prepare
-
-
-def _verbs(handler: type[RequestHandler]) -> dict[str, Method]:
+def _verbs(handler: type[SessionMixin], *, check: bool) -> dict[str, Method]:
     verbs = {}
     if handler.data_received is not RequestHandler.data_received:
-        verbs["data_received"] = _before_verb(handler.data_received)
+        verbs["data_received"] = _before_verb(_checked(handler.data_received, check))
     for name in map(str.lower, handler.SUPPORTED_METHODS):
-        handshake = name == "get" and issubclass(handler, WebSocketHandler)
         original = getattr(handler, name, None)
-        if original is not None:
-            verbs[name] = _handshake(original) if handshake else _verb(original)
+        if original is None:
+            continue
+        if name == "get" and issubclass(handler, WebSocketHandler):
+            verbs[name] = _checked(_handshake(original), check)
+        else:
+            verbs[name] = _verb(_checked(original, check))
+    if issubclass(handler, WebSocketHandler):
+        verbs["on_message"] = _message(handler.on_message)
     return verbs
+
+
+def _checked(original: Method, check: bool) -> Method:
+    """Return *original*, in an `authenticated` group with a second look at who comes in.
+
+    A `prepare` may have swallowed the refusal of the first one.
+    """
+    if not check:
+        return original
+
+    @functools.wraps(original)
+    def method(self: SessionMixin, *args: Any, **kwargs: Any) -> Any:
+        self._session_admit()
+        return original(self, *args, **kwargs)
+
+    return method
 
 
 def _verb(original: Method) -> Method:
@@ -99,6 +112,16 @@ def _handshake(original: Method) -> Method:
         await self._session_handshake(original, *args, **kwargs)
 
     return get
+
+
+def _message(original: Method) -> Method:
+    @functools.wraps(original)
+    def on_message(self: SessionMixin, message: str | bytes) -> Any:
+        if self._session_socket_ended:  # what the client sent before it heard of the close
+            return None
+        return original(self, message)
+
+    return on_message
 
 
 def _convert(original: Method, converters: Mapping[str, Convert]) -> Method:

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
-from app.sessions.errors import SessionConflict, SessionUnavailable
+from app.guard import NO_HEADERS, PRIVATE, headers_of
+from app.policy import SessionPolicy
+from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
 from app.sessions.session import Session
 from app.sessions.working_copy import (
@@ -29,6 +31,7 @@ from app.sessions.working_copy import (
     is_unsaved,
     refuse_cookies,
     save,
+    show_error_page,
     take_cookie,
 )
 
@@ -45,6 +48,9 @@ Method = Callable[..., Any]
 class SessionResponse(_Handler):
     """The half of `SessionMixin` that its users do not see."""
 
+    session_policy: SessionPolicy | None = None
+    """The flags of the route's group; set on the class that a route runs."""
+
     _session_own: Session | None = None
     _session_others: Mapping[SessionManager, Session] = MappingProxyType({})
     _session_prepared = False
@@ -54,7 +60,7 @@ class SessionResponse(_Handler):
     _session_flush: asyncio.Future[None] | None = None
     _session_head_sent = False
     _session_sending_error = False
-    _session_may_retry = False
+    _session_error_headers = NO_HEADERS
 
     @property
     def _session_all(self) -> tuple[Session, ...]:
@@ -86,14 +92,37 @@ class SessionResponse(_Handler):
         return _done()
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        error = kwargs.get("exc_info", (None, None))[1]
-        self._session_may_retry = isinstance(error, (SessionConflict, SessionUnavailable))
+        self._session_error_headers = headers_of(kwargs)
         if self._session_running and self._session_finishing:
             self._session_finishing = False  # the error takes the place of the response that waits
             del self.write
         self._session_sending_error = True
+        if not self._session_running:  # else what the page changes is saved with all the rest
+            for session in self._session_all:
+                show_error_page(session)
         super().send_error(status_code, **kwargs)
         self._session_sending_error = False
+
+    def set_cookie(self, name: str, value: str | bytes, *args: Any, **kwargs: Any) -> None:
+        """Set a cookie, but not the session's, which only the session itself sends."""
+        domain = kwargs.get("domain", args[0] if args else None)
+        path = kwargs.get("path", args[2] if len(args) > 2 else "/")
+        for manager in self._session_managers():
+            cookie = manager.cookie
+            if (name, domain, path) == (cookie.name, cookie.domain, cookie.path):
+                log.warning(
+                    "%s: set_cookie(), clear_cookie() and clear_all_cookies() leave the session's "
+                    "cookie %s alone; use session.destroy() or session.regenerate()",
+                    self.request.path,
+                    name,
+                )
+                return
+        super().set_cookie(name, value, *args, **kwargs)
+
+    def _session_managers(self) -> list[SessionManager]:
+        policy = self.session_policy
+        own = [] if policy is None or policy.manager is None else [policy.manager]
+        return own + list(self._session_others)
 
     async def _session_await_flush(self) -> None:
         flush, self._session_flush = self._session_flush, None
@@ -115,6 +144,8 @@ class SessionResponse(_Handler):
     def _session_complete_head(self) -> None:
         """Add what the sessions have to say; late, because an error page clears all headers."""
         self._session_head_sent = True
+        if self._session_sending_error:
+            self._session_complete_error()
         own = self._session_own
         if own is not None:
             if (cookie := take_cookie(own)) is not None:
@@ -124,8 +155,13 @@ class SessionResponse(_Handler):
                     self._session_add_cookie(cookie)
         if self._session_touched:
             self.add_header("Vary", "Cookie")
-        if self._session_may_retry:
-            self.set_header("Retry-After", "1")
+
+    def _session_complete_error(self) -> None:
+        """Add what `send_error` cleared, or the error itself says."""
+        if self._session_own is not None and self._session_own.user is not None:
+            self.set_header("Cache-Control", PRIVATE)
+        for name, value in self._session_error_headers.items():
+            self.set_header(name, value)
 
     def _session_add_cookie(self, cookie: str) -> None:
         self.add_header("Set-Cookie", cookie)

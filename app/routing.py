@@ -38,7 +38,7 @@ class Group:
 
     Each flag is inherited from the group above unless given: *sessions* `True` (the application's
     manager), `False`, or a `SessionManager` of its own; *read_only* loads sessions and writes
-    none; *required* answers 401 unless the client has a live session.
+    none; *authenticated* answers 401 unless the client has a live session.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class Group:
         *children: Route | Group,
         sessions: bool | SessionManager | None = None,
         read_only: bool | None = None,
-        required: bool | None = None,
+        authenticated: bool | None = None,
     ) -> None:
         self.prefix = prefix
         self.children = children
         self.sessions = sessions
         self.read_only = read_only
-        self.required = required
+        self.authenticated = authenticated
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def compile_routes(root: Group, sessions: SessionManager | None) -> list[Endpoin
 
     Raises `ConfigurationError`, naming the group, for whatever could not work.
     """
-    off = SessionPolicy(None, read_only=False, required=False, group="/", decided_by="")
+    off = SessionPolicy(None, read_only=False, authenticated=False, group="/", decided_by="")
     endpoints = list(_walk(root, "/", off, sessions))
     _check_paths(endpoints)
     _check_names(endpoints)
@@ -148,7 +148,7 @@ def _policy(
             )
         else:
             manager = sessions
-    for name in ("read_only", "required"):
+    for name in ("read_only", "authenticated"):
         flag = getattr(group, name)
         if flag not in (None, True, False):
             raise ConfigurationError(f"group {path}: {name} is {flag!r}; it is True, False or None")
@@ -160,7 +160,9 @@ def _policy(
     return SessionPolicy(
         manager=manager,
         read_only=inherited.read_only if group.read_only is None else group.read_only,
-        required=inherited.required if group.required is None else group.required,
+        authenticated=inherited.authenticated
+        if group.authenticated is None
+        else group.authenticated,
         group=path,
         decided_by=decided_by,
     )

@@ -32,7 +32,7 @@ def format_routes(endpoints: Iterable[Endpoint]) -> str:
 def _flags(policy: SessionPolicy) -> str:
     if policy.manager is None:
         return f"off (sessions=False on {policy.decided_by})" if policy.decided_by else "off"
-    flags = [name for name in ("read_only", "required") if getattr(policy, name)]
+    flags = [name for name in ("read_only", "authenticated") if getattr(policy, name)]
     return ", ".join(
         [f"on (cookie {policy.manager.cookie.name}, by group {policy.decided_by})", *flags]
     )

@@ -9,14 +9,27 @@ import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from app.sessions import token
 from app.sessions.batching import Batcher
 from app.sessions.errors import SessionUnavailable
 from app.sessions.sweeper import Sweeper
-from stores.contract import Change, ConfigurationError, Outcome, Record, Store, StoreUnavailable
+from stores.contract import (
+    Change,
+    ConfigurationError,
+    Outcome,
+    Record,
+    Store,
+    StoreUnavailable,
+    Unreadable,
+)
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
+
+
+MAX_TOLD = 10_000
+"""Unreadable records that the log tells of, each once."""
 
 
 class Gateway:
@@ -30,39 +43,51 @@ class Gateway:
         self._never_waits = store.timeout is None  # so there is nothing to put together
         self._opened = False
         self._opening: asyncio.Task[None] | None = None
-        self._loads = Batcher(self._send_loads, store.timeout)
-        self._writes = Batcher(self._send_writes, store.timeout)
+        self._loads = Batcher(self._send_loads, store.timeout, f"store {store.name}")
+        self._writes = Batcher(self._send_writes, store.timeout, f"store {store.name}")
         self._sweeper = Sweeper(self._sweep, clock)
+        self._told_unreadable: set[bytes] = set()
 
     async def load(self, id: bytes) -> Record | None:
-        """Return the record of *id*, read after this call began."""
-        if not self._opened:
-            await self.open()
+        """Return the record of *id*, read after this call began; `None` if it cannot be read.
+
+        Raises `SessionUnavailable`.
+        """
+        waited = 0.0 if self._opened else await self._open_first()
         if self._never_waits:
             try:
                 answer = (await self.store.load((id,))).get(id)
             except Exception as error:
                 raise self._unavailable(error) from None
-            return self._or_raise(answer)
-        return self._or_raise(await self._loads.submit(id))
+        else:
+            answer = await self._loads.submit(id, waited)
+        return answer if answer is None or type(answer) is Record else self._resolve(id, answer)
 
     async def load_each(self, ids: Sequence[bytes]) -> list[Record | None]:
-        """Return the record of each id, from one call of the store."""
-        if not self._opened:
-            await self.open()
-        return [self._or_raise(answer) for answer in await self._send_loads(ids)]
-
-    async def write(self, change: Change) -> Outcome:
-        """Apply *change*; when this returns, the store has acknowledged it."""
+        """Return the record of each id, or `None`. Raises `SessionUnavailable`."""
         if not self._opened:
             await self.open()
         if self._never_waits:
-            try:
-                outcomes = await self.store.write((change,))
-            except Exception as error:
-                raise self._unavailable(error) from None
-            return self._or_raise(outcomes[0])
-        return self._or_raise(await self._writes.submit(change))
+            answers = await self._send_loads(ids)
+        else:
+            answers = await self._loads.submit_all(ids)
+        return [self._resolve(id, answer) for id, answer in zip(ids, answers, strict=True)]
+
+    async def write(self, change: Change, waited: float = 0.0) -> Outcome:
+        """Apply *change*; when this returns, the store has acknowledged it.
+
+        The deadline is nearer by the seconds that the request has *waited*. Raises
+        `SessionUnavailable`.
+        """
+        if not self._opened:
+            waited += await self._open_first()
+        if self._never_waits:
+            (answer,) = await self._send_writes((change,))
+        else:
+            answer = await self._writes.submit(change, waited)
+        if isinstance(answer, StoreUnavailable):
+            raise self._unavailable(answer)
+        return answer
 
     async def ping(self) -> None:
         """Return when the store is open and answers."""
@@ -94,25 +119,52 @@ class Gateway:
         finally:
             self._opening = None
 
+    async def _open_first(self) -> float:
+        """Open the store; return the seconds that took."""
+        began = time.monotonic()
+        await self.open()
+        return time.monotonic() - began
+
     async def _send_loads(
         self, ids: Sequence[bytes], waited: float = 0.0
-    ) -> Sequence[Record | StoreUnavailable | None]:
+    ) -> Sequence[Record | Unreadable | StoreUnavailable | None]:
         found = await self._guard(self.store.load(list(dict.fromkeys(ids))), waited)
         return [found.get(id) for id in ids]
 
     async def _send_writes(
         self, changes: Sequence[Change], waited: float = 0.0
     ) -> Sequence[Outcome | StoreUnavailable]:
-        return await self._guard(self.store.write(changes), waited)
+        outcomes = await self._guard(self.store.write(changes), waited)
+        if len(outcomes) != len(changes):  # nobody can tell which change has which
+            raise SessionUnavailable(
+                f"store {self.store.name}: write() returned {len(outcomes)} outcomes for "
+                f"{len(changes)} changes; it must return one each"
+            )
+        return outcomes
 
     async def _sweep(self, now: float, limit: int) -> int:
         return await self._guard(self.store.sweep(now, limit))
 
-    def _or_raise(self, answer: Answer | StoreUnavailable) -> Answer:
-        """Return *answer*; raise what a part of the store failed with."""
+    def _resolve(
+        self, id: bytes, answer: Record | Unreadable | StoreUnavailable | None
+    ) -> Record | None:
+        """Return what was found; tell of a record that cannot be read, once.
+
+        Raises what a part of the store failed with.
+        """
         if isinstance(answer, StoreUnavailable):
             raise self._unavailable(answer)
-        return answer
+        if not isinstance(answer, Unreadable):
+            return answer
+        if id not in self._told_unreadable and len(self._told_unreadable) < MAX_TOLD:
+            self._told_unreadable.add(id)
+            log.error(
+                "store %s: the session %s cannot be read and counts as unknown: %s",
+                self.store.name,
+                token.public_id(id),
+                answer.reason,
+            )
+        return None
 
     async def _guard(self, operation: Awaitable[Answer], waited: float = 0.0) -> Answer:
         """Await a store operation; its deadline is nearer by the seconds already waited."""

@@ -1,13 +1,14 @@
 """From a cookie to a session, and from a session's changes to the store and a cookie.
 
-The one place that knows both of tokens and of records: life-times, rotation, cookie policy.
+The one place that knows both of tokens and of records: recognition, rotation, cookie policy.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from hmac import compare_digest
 
@@ -21,11 +22,25 @@ from app.sessions.errors import (
 )
 from app.sessions.gateway import Gateway
 from app.sessions.pending import Pending, Presented, Saved
-from app.sessions.recognition import CURRENT, REPLACED, UNKNOWN, Standing, choose, recognise
-from app.sessions.rotation import inverse_of, rotate, undo_rotation
+from app.sessions.recognition import (
+    CURRENT,
+    GRACE,
+    REPLACED,
+    UNKNOWN,
+    Standing,
+    choose,
+    recognise,
+)
+from app.sessions.rotation import Undoer, rotate
 from app.sessions.session import Session
 from app.sessions.stage import Stage
+from app.sessions.timeouts import Timeouts
 from stores.contract import Create, Delete, Outcome, Record, Store, Update
+
+log = logging.getLogger(__name__)
+
+MAX_ROTATIONS = 5
+"""Tries at replacing a token that other requests replace at the same time."""
 
 
 class SessionManager:
@@ -52,9 +67,6 @@ class SessionManager:
                 f"SessionManager takes a store, not {type(store).__name__}: "
                 "MemoryStore(), or open_store(url)"
             )
-        for name, period in (("idle_timeout", idle_timeout), ("lifetime", lifetime)):
-            if not isinstance(period, timedelta) or period <= timedelta(0):
-                raise ConfigurationError(f"{name} must be a timedelta above zero, not {period!r}")
         if max_bytes < 2:
             raise ConfigurationError(f"max_bytes is {max_bytes}: an empty session takes 2")
         self.store = store
@@ -63,10 +75,15 @@ class SessionManager:
         self.lifetime = lifetime
         self.max_bytes = max_bytes
         self.clock = clock
-        self._idle = idle_timeout.total_seconds()
-        self._lifetime = lifetime.total_seconds()
+        self.end_listeners: set[Callable[[bytes, bytes], None]] = set()
+        """Called with a record's id and the hash of the secret that still opens it, or b"", when a
+        session ends or gets a new token."""
+        self._timeouts = Timeouts(idle_timeout, lifetime)
+        # Above max_bytes, which each request checks in its own copy, so that the store's measure
+        # may differ; requests at the same time must not pile up more.
+        self._limit = 2 * max_bytes
         self._gateway = Gateway(store, clock)
-        self._background: set[asyncio.Task[None]] = set()
+        self._undoer = Undoer(self._gateway, clock)
 
     # Its own life. The first session opens the store; a service does so beforehand.
 
@@ -76,77 +93,94 @@ class SessionManager:
 
     async def close(self) -> None:
         """Close the store and end what runs in the background."""
-        for task in self._background:
-            task.cancel()
+        self._undoer.stop()
         await self._gateway.close()
 
     async def ping(self) -> None:
         """Return when the store answers; raise `SessionUnavailable` when it does not."""
         await self._gateway.ping()
 
+    @property
+    def unsettled(self) -> int:
+        """Token rotations without an answer that are being undone; `close` gives them up."""
+        return len(self._undoer)
+
     # A request's two moments
 
     async def load(
-        self, header: str | None, *, over_tls: bool = False, read_only: bool = False
+        self,
+        header: str | None,
+        *,
+        over_tls: bool = False,
+        read_only: bool = False,
+        cross_site: bool = False,
     ) -> Session:
         """Return the session that a `Cookie` header presents; a new, empty one if it presents none.
 
-        Raises `SessionUnavailable`. The store is asked only for what has the form of a token.
+        *cross_site* says that another site caused the request. Raises `SessionUnavailable`. The
+        store is asked only for what has the form of a token.
         """
         now = self.clock()
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         has_cookie, tokens = (False, []) if header is None else self.cookie.find(header)
-        presented = Presented(now, has_cookie, over_tls)
         if not tokens:
-            return Session(self, None, presented, stage)
+            # A Strict cookie stays behind then: a new one would take the place of a good one.
+            withheld = cross_site and not has_cookie and self.cookie.samesite == "Strict"
+            return Session(self, None, Presented(now, has_cookie, over_tls, withheld), stage)
+        began = time.monotonic()
+        several: tuple[Record, ...] = ()
         if len(tokens) == 1:
             id, secret = token.decode(tokens[0])
-            record = await self._gateway.load(id)
-            if record is not None and self._is_alive(record, now):
-                standing = recognise(record, secret, now)
-            else:
-                standing = UNKNOWN
+            record, standing = await self._gateway.load(id), UNKNOWN
+            if record is not None and self._timeouts.is_alive(record, now):
+                standing = recognise(record, token.hash_secret(self.cookie.name, secret), now)
         else:
-            record, standing = await self._find(tokens, now)
-        if standing is not CURRENT:
-            record = None
-            if standing is REPLACED and not read_only:
-                stage = Stage.REPLACED
-        touch_due = record is not None and self._extension(record, now) is not None
-        return Session(self, record, presented, stage, touch_due)
+            record, standing, several = await self._choose(tokens, now)
+        waited = time.monotonic() - began
+        if standing is CURRENT and record is not None:
+            presented = Presented(now, has_cookie, over_tls, False, waited)
+            touch_due = self._timeouts.extension(record, now) is not None
+            return Session(self, record, presented, stage, touch_due)
+        replaced = record if standing is REPLACED else None
+        if replaced is not None and not read_only:
+            stage = Stage.REPLACED
+        presented = Presented(now, has_cookie, over_tls, False, waited, several, replaced)
+        return Session(self, None, presented, stage)
 
     async def save(self, pending: Pending) -> Saved:
         """Have the store acknowledge what a session has pending.
 
         Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`; nothing is written then.
         """
-        saved = pending.record
+        saved, presented = pending.record, pending.presented
         if saved is None or pending.ended:
             return await self._replace(pending)
-        expires = self._extension(saved, pending.presented.at)
-        rotation, secret = None, b""
-        if pending.rotate:
-            rotation, secret = rotate(saved, pending.user, pending.persistent, self.clock())
-        elif not pending.changed and not pending.removed and expires is None:
+        expires = self._timeouts.extension(saved, pending.extend_from)
+        if not (pending.changed or pending.removed or pending.rotate or expires is not None):
             return Saved(saved)
-        update = Update(saved.id, pending.changed, pending.removed, expires, rotation)
+        waited = pending.waited
+        if pending.confirm or self.clock() - presented.at > GRACE:
+            # The token may have been replaced meanwhile: who planted it must not write any more.
+            waited = 0.0
+            current = await self.reload(saved)
+            if current is None:
+                return Saved(None, gone=True)
+        if pending.rotate:
+            return await self._rotate(pending, saved, expires, waited)
+        seen = None if expires is None else pending.extend_from
+        update = Update(
+            saved.id, pending.changed, pending.removed, expires, None, seen, self._limit
+        )
         record = update.applied_to(saved)
         if pending.changed:
             self._check_size(record)
-        try:
-            outcome = await self._gateway.write(update)
-        except SessionUnavailable:
-            if rotation is not None:
-                inverse = inverse_of(saved, update, rotation, self.clock())
-                self._run(undo_rotation(self._gateway, inverse))
-            raise
-        if outcome is Outcome.CONFLICT:
-            raise SessionConflict("the session's token was replaced meanwhile; send it again")
+        outcome = await self._gateway.write(update, waited)
         if outcome is Outcome.MISSING:
+            self._tell_end(saved.id)
             return Saved(None, gone=True)
-        if rotation is None:
-            return Saved(record)
-        return Saved(record, self._make_cookie(pending, record, secret, rotation.rotated))
+        if outcome is Outcome.TOO_LARGE:
+            raise SessionTooLarge(None, self.max_bytes, values.largest(pending.changed))
+        return Saved(record)
 
     async def reload(self, record: Record) -> Record | None:
         """Return *record* as the store has it now; `None` if it is dead or has another token.
@@ -154,58 +188,136 @@ class SessionManager:
         Raises `SessionUnavailable`.
         """
         found = await self._gateway.load(record.id)
-        if (
-            found is None
-            or not self._is_alive(found, self.clock())
-            # Its token was replaced: who holds this connection may not be who has signed in.
-            or not compare_digest(found.secret_hash, record.secret_hash)
-        ):
+        if found is None or not self._timeouts.is_alive(found, self.clock()):
+            self._tell_end(record.id)
+            return None
+        # Where its token was replaced, who holds this connection may not be who has signed in.
+        if not compare_digest(found.secret_hash, record.secret_hash):
+            self._tell_end(record.id, found.secret_hash)
             return None
         return found
 
+    async def ended(self, records: Sequence[Record]) -> list[Record]:
+        """Return those of *records* that are dead or have another token by now.
+
+        Raises `SessionUnavailable`.
+        """
+        now = self.clock()
+        found = await self._gateway.load_each([record.id for record in records])
+        return [
+            record
+            for record, now_there in zip(records, found, strict=True)
+            if now_there is None
+            or not self._timeouts.is_alive(now_there, now)
+            or not compare_digest(now_there.secret_hash, record.secret_hash)
+        ]
+
     # Reading
 
-    async def _find(self, tokens: list[str], now: float) -> tuple[Record | None, Standing]:
-        """Return the living record that several tokens lead to, from one store call."""
+    async def _choose(
+        self, tokens: list[str], now: float
+    ) -> tuple[Record | None, Standing, tuple[Record, ...]]:
+        """Return what several tokens lead to: a record, what its token is, all that are open."""
         ids, secrets = zip(*map(token.decode, tokens), strict=True)
-        found = zip(secrets, await self._gateway.load_each(ids), strict=True)
-        return choose([(s, r) for s, r in found if r is not None and self._is_alive(r, now)], now)
-
-    def _is_alive(self, record: Record, now: float) -> bool:
-        return now < record.expires and now < record.created + self._lifetime
+        hashes = [token.hash_secret(self.cookie.name, secret) for secret in secrets]
+        found = zip(hashes, await self._gateway.load_each(ids), strict=True)
+        record, standing, several = choose(
+            [(h, r) for h, r in found if r is not None and self._timeouts.is_alive(r, now)], now
+        )
+        if several:
+            log.warning(
+                "a request presents the tokens of %d sessions in the cookie %s, and none is taken: "
+                "%s; give the cookie one domain and path, or the prefix __Host-",
+                len(several),
+                self.cookie.name,
+                ", ".join(token.public_id(record.id) for record in several),
+            )
+        return record, standing, several
 
     # Writing
 
+    async def _rotate(
+        self, pending: Pending, saved: Record, expires: float | None, waited: float
+    ) -> Saved:
+        """Replace the token, with what else changed, of the record as the store has it by now."""
+        await self._undoer.settle(saved.id)
+        seen = None if expires is None else pending.extend_from
+        for _ in range(MAX_ROTATIONS):
+            rotation, secret = rotate(
+                saved, self.cookie.name, pending.user, pending.persistent, self.clock()
+            )
+            update = Update(
+                saved.id, pending.changed, pending.removed, expires, rotation, seen, self._limit
+            )
+            record = update.applied_to(saved)
+            if pending.changed:
+                self._check_size(record)
+            try:
+                outcome = await self._gateway.write(update, waited)
+            except (SessionUnavailable, asyncio.CancelledError):
+                self._undoer.undo(saved, update, rotation)
+                raise
+            if outcome is Outcome.DONE:
+                self._tell_end(saved.id, rotation.secret_hash)
+                cookie = self._make_cookie(pending, record, secret, rotation.rotated)
+                return Saved(record, cookie)
+            if outcome is Outcome.TOO_LARGE:
+                raise SessionTooLarge(None, self.max_bytes, values.largest(pending.changed))
+            found = await self._gateway.load(saved.id)
+            if found is None or not self._timeouts.is_alive(found, self.clock()):
+                self._tell_end(saved.id)
+                return Saved(None, gone=True)
+            if not compare_digest(found.secret_hash, saved.secret_hash):
+                if not pending.signs_in:
+                    raise SessionConflict("the session's token was replaced meanwhile")
+                if found.user != pending.user:
+                    return await self._replace(pending._replace(record=None))
+            saved = found  # the same user signed in at the same time, or a rotation was undone
+        raise SessionConflict("the session's token is being replaced by other requests")
+
     async def _replace(self, pending: Pending) -> Saved:
-        """Begin a new record if there is something to keep, then end the former one.
+        """Begin a new record if there is something to keep, then end those that it replaces.
 
         In that order, so that a failure leaves the client where it was.
         """
+        presented, waited = pending.presented, pending.waited
+        if pending.user is None and pending.changed and presented.withheld:
+            return Saved(None, gone=True)
+        ending = list(presented.several) if pending.ended or pending.signs_in else []
+        if pending.ended and pending.record is not None:
+            ending.append(pending.record)
+        stale: list[Record] = []
+        if ending and (pending.confirm or self.clock() - presented.at > GRACE):
+            waited = 0.0
+            stale = await self.ended(ending)
         record, cookie = None, None
         if pending.changed or pending.user is not None:
-            record, secret = await self._create(pending)
+            record, secret = await self._create(pending, waited)
             cookie = self._make_cookie(pending, record, secret, record.created)
-        elif pending.ended and pending.cookie_to_remove:
-            cookie = self.cookie.render_removal(over_tls=pending.presented.over_tls)
-        if pending.record is not None:
-            await self._gateway.write(Delete(pending.record.id))
+        elif pending.ended and pending.cookie_to_remove and not stale:
+            cookie = self.cookie.render_removal(over_tls=presented.over_tls)
+        for former in ending:
+            if former not in stale:
+                await self._gateway.write(Delete(former.id), waited)
+                self._tell_end(former.id)
         return Saved(record, cookie)
 
-    async def _create(self, pending: Pending) -> tuple[Record, bytes]:
+    async def _create(self, pending: Pending, waited: float) -> tuple[Record, bytes]:
         """Have the store keep a new record; return it and its secret."""
         now = self.clock()
         secret = token.new_secret()
         record = Record(
             id=token.new_id(),
-            secret_hash=token.hash_secret(secret),
+            secret_hash=token.hash_secret(self.cookie.name, secret),
             created=now,
-            expires=now + min(self._idle, self._lifetime),
+            expires=self._timeouts.expiry(now),
             data=pending.changed,
             user=pending.user,
             persistent=pending.persistent,
+            seen=now,
         )
         self._check_size(record)
-        if await self._gateway.write(Create(record)) is not Outcome.DONE:
+        if await self._gateway.write(Create(record), waited) is not Outcome.DONE:
             # 128 random bits: it is the generator or the store that is broken.
             raise SessionUnavailable(f"store {self.store.name}: has a new session's id already")
         return record, secret
@@ -215,28 +327,17 @@ class SessionManager:
             return
         size = len(values.encode(record.data).encode())
         if size > self.max_bytes:
-            raise SessionTooLarge(size, self.max_bytes)
-
-    def _extension(self, record: Record, presented_at: float) -> float | None:
-        """Return until when the record is to live, or `None` while a touch is not due."""
-        expires = presented_at + self._idle
-        end = record.created + self._lifetime
-        if expires > end:
-            expires = end
-        return expires if expires - record.expires >= self._idle / 10 else None
+            raise SessionTooLarge(size, self.max_bytes, values.largest(record.data))
 
     def _make_cookie(self, pending: Pending, record: Record, secret: bytes, now: float) -> str:
         """Return the new token's cookie, which lasts as long as the session can be extended."""
-        left = record.created + self._lifetime - now
         return self.cookie.render(
             token.encode(record.id, secret),
-            max_age=max(int(left), 0) if record.persistent else None,
+            max_age=self._timeouts.left(record, now) if record.persistent else None,
             over_tls=pending.presented.over_tls,
         )
 
-    # In the background
-
-    def _run(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+    def _tell_end(self, id: bytes, secret_hash: bytes = b"") -> None:
+        """Tell who listens that only the secret of *secret_hash* opens record *id* now."""
+        for listener in self.end_listeners:
+            listener(id, secret_hash)

@@ -1,62 +1,176 @@
-"""Replacing a session's token, and undoing that when its outcome is not known."""
+"""Replacing a session's token, and undoing that when its outcome is not known.
+
+A rotation that got no answer may have been made, may be made later, or never. The client knows the
+former token only, which must go on working with the rights it had. So the rotation is undone until
+the store has answered to that, and in a way that a late arrival of it collides with: a rotation
+names the `rotated` time that it replaces, and the undo changes that time in any case.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from typing import NamedTuple
 
-from app.sessions import token
+from app.sessions import token, values
 from app.sessions.errors import SessionUnavailable
 from app.sessions.gateway import Gateway
-from stores.contract import Record, Rotation, Update
+from stores.contract import JSON, NEVER_ROTATED, Outcome, Record, Rotation, Update
 
 log = logging.getLogger(__name__)
 
-UNDO_ATTEMPTS = 60
-"""Tries, a second apart, at undoing a rotation that the store may or may not have made."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+"""Seconds between two tries at undoing, doubled from the first to the longest."""
+
+TIME_STEP = 0.001
+"""Seconds by which two `rotated` times of a record differ at least: what every store can tell."""
 
 
-def rotate(saved: Record, user: str | None, persistent: bool, now: float) -> tuple[Rotation, bytes]:
-    """Return a rotation of *saved* to a new secret, and that secret."""
+def rotate(
+    saved: Record, name: str, user: str | None, persistent: bool, now: float
+) -> tuple[Rotation, bytes]:
+    """Return a rotation of *saved* to a new secret of the cookie *name*, and that secret."""
     secret = token.new_secret()
     rotation = Rotation(
         expected_hash=saved.secret_hash,
-        secret_hash=token.hash_secret(secret),
-        rotated=now,
+        secret_hash=token.hash_secret(name, secret),
+        rotated=_later(saved, now),
         user=user,
         persistent=persistent,
+        expected_rotated=saved.rotated or NEVER_ROTATED,
     )
     return rotation, secret
 
 
-async def undo_rotation(gateway: Gateway, inverse: Update) -> None:
-    """Send *inverse* until the store has answered."""
-    for _ in range(UNDO_ATTEMPTS):
+class Undo(NamedTuple):
+    """A rotation of *saved* by *update* whose outcome is not known."""
+
+    saved: Record
+    update: Update
+    rotation: Rotation
+
+
+class Undoer:
+    """Undoes rotations in the background, until the store has answered."""
+
+    def __init__(self, gateway: Gateway, clock: Callable[[], float]) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._pending: list[Undo] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """The rotations that are not undone yet."""
+        return len(self._pending)
+
+    def undo(self, saved: Record, update: Update, rotation: Rotation) -> None:
+        """Begin to undo *rotation*, a part of *update*; *saved* is the record before it."""
+        self._pending.append(Undo(saved, update, rotation))
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._run())
+
+    async def settle(self, id: bytes) -> None:
+        """Undo what is pending of record *id*. Raises `SessionUnavailable`."""
+        for undo in [undo for undo in self._pending if undo.saved.id == id]:
+            await self._attempt(undo)
+            self._remove(undo)
+
+    def stop(self) -> None:
+        """Give up what is pending, and say so."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self._pending:
+            log.error(
+                "store %s: %d failed rotations could not be undone, so that these sessions may "
+                "have lost their tokens: %s",
+                self._gateway.store.name,
+                len(self._pending),
+                ", ".join(sorted({token.public_id(undo.saved.id) for undo in self._pending})),
+            )
+            self._pending.clear()
+
+    async def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while self._pending:
+            await asyncio.gather(*map(self._try, list(self._pending)))
+            if self._pending:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _try(self, undo: Undo) -> None:
         try:
-            await gateway.write(inverse)
-            return
+            await self._attempt(undo)
         except SessionUnavailable:
-            await asyncio.sleep(1)
-    log.warning("store %s: a session may have lost its token", gateway.store.name)
+            return  # the request's own failure is in the log
+        self._remove(undo)
+
+    def _remove(self, undo: Undo) -> None:
+        # By identity, for a change's values may be large.
+        self._pending = [other for other in self._pending if other is not undo]
+
+    async def _attempt(self, undo: Undo) -> None:
+        """Bring the record to where the former token opens it and the rotation cannot be made."""
+        while True:
+            found = await self._gateway.load(undo.saved.id)
+            if found is None:
+                return
+            inverse = self._inverse(undo, found)
+            if inverse is None or await self._gateway.write(inverse) is not Outcome.CONFLICT:
+                return
+
+    def _inverse(self, undo: Undo, found: Record) -> Update | None:
+        """Return what undoes the rotation in *found*; `None` where there is nothing to undo."""
+        saved, update, rotation = undo
+        now = _later(found, self._clock())
+        if found.secret_hash == rotation.secret_hash:
+            put_back, take_away = _values_back(saved, update, found)
+            return Update(
+                saved.id,
+                set=put_back,
+                unset=take_away,
+                rotation=Rotation(
+                    rotation.secret_hash,
+                    saved.secret_hash,
+                    now,
+                    saved.user,
+                    saved.persistent,
+                    found.rotated or NEVER_ROTATED,
+                ),
+            )
+        if found.secret_hash == saved.secret_hash and found.rotated == saved.rotated:
+            # It was not made, and must not be: from its own secret to itself, at another time.
+            return Update(
+                saved.id,
+                rotation=Rotation(
+                    saved.secret_hash,
+                    saved.secret_hash,
+                    now,
+                    found.user,
+                    found.persistent,
+                    found.rotated or NEVER_ROTATED,
+                ),
+            )
+        return None
 
 
-def inverse_of(saved: Record, update: Update, rotation: Rotation, now: float) -> Update:
-    """Return the inverse of *update*, a rotation of *saved* whose outcome is not known.
+def _later(record: Record, now: float) -> float:
+    """Return *now*, or a time after the record's last rotation where the clock went back."""
+    return now if record.rotated is None else max(now, record.rotated + TIME_STEP)
 
-    The client was told 503 and knows no other token than the former one, which must go on working,
-    and with the rights it had. Where the rotation was not made, this is a conflict and harmless:
-    nobody else knows the secret it expects.
-    """
-    changed = (*update.set, *update.unset)
-    return Update(
-        saved.id,
-        set={key: saved.data[key] for key in changed if key in saved.data},
-        unset=[key for key in update.set if key not in saved.data],
-        rotation=Rotation(
-            expected_hash=rotation.secret_hash,
-            secret_hash=saved.secret_hash,
-            rotated=now,
-            user=saved.user,
-            persistent=saved.persistent,
-        ),
-    )
+
+def _values_back(saved: Record, update: Update, found: Record) -> tuple[dict[str, JSON], list[str]]:
+    """Return what to set and to unset, of what nobody else has written since."""
+    put_back: dict[str, JSON] = {}
+    take_away: list[str] = []
+    for key, value in update.set.items():
+        if key in found.data and values.same(found.data[key], value):
+            if key in saved.data:
+                put_back[key] = saved.data[key]
+            else:
+                take_away.append(key)
+    for key in update.unset:
+        if key in saved.data and key not in found.data:
+            put_back[key] = saved.data[key]
+    return put_back, take_away

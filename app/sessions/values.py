@@ -30,6 +30,11 @@ def surely_fits(data: Mapping[str, Any], max_bytes: int) -> bool:
     return size <= max_bytes
 
 
+def largest(data: Mapping[str, Any]) -> str:
+    """Return the key whose value takes most of *data*, or ""."""
+    return max(data, key=lambda key: len(key) + len(encode(data[key])), default="")
+
+
 class _Invalid(Exception):
     """Carries the path to the culprit, which is put together only when there is one."""
 

@@ -49,7 +49,7 @@ async def signed_in(serve: Callable[..., Site], store: SpyStore, **settings: obj
         "/",
         Route("transfer", Transfer),
         Route("socket", Socket),
-        Group("in", Route("plain", Plain), required=True),
+        Group("in", Route("plain", Plain), authenticated=True),
         sessions=True,
     )
     browser = serve(routes, SessionManager(store), **settings).browser()

@@ -130,7 +130,14 @@ def _life(history: list[Operation], ended: dict[str, int]) -> Iterator[str]:
 def _replacing(id: str | None, history: list[Operation]) -> list[Operation]:
     """Return what was acknowledged and makes a token of the session *id* useless."""
     kinds = ("regenerate", "sign-in", "sign-out")
-    return [o for o in history if o.done and o.session == id and o.kind in kinds]
+    return [
+        o
+        for o in history
+        if o.done
+        and o.session == id
+        and o.kind in kinds
+        and (o.ends or o.kind != "sign-in" or o.id_set == id)
+    ]
 
 
 def _values(id: str, history: list[Operation]) -> Iterator[str]:
@@ -143,7 +150,8 @@ def _values(id: str, history: list[Operation]) -> Iterator[str]:
 
 def _of(o: Operation) -> str | None:
     """Return the id of the session that *o* writes to."""
-    return o.id_set if o.session is None or o.ends else o.session
+    # A sign-in that comes second to another user's begins a session of its own.
+    return o.id_set if o.session is None or o.kind == "sign-in" else o.session
 
 
 def _register(id: str, key: str, here: list[Operation], readers: list[Operation]) -> Iterator[str]:

@@ -98,7 +98,7 @@ def browser(serve: Callable[..., Site], store: FaultyStore) -> Browser:
         "/",
         *(Route(page.__name__, page) for page in pages),
         *(Route("keep", Keep), Route("kept", Kept), Route("steps", Steps)),
-        Group("required", Route("", Plain), required=True),
+        Group("required", Route("", Plain), authenticated=True),
         sessions=True,
     )
     return serve(routes, SessionManager(store, max_bytes=1000), login_url="/login").browser()

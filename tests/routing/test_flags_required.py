@@ -103,7 +103,7 @@ def guarded(serve: Serve, clock: FakeClock, ran: list[str]) -> Site:
         "upload": GuardedUpload,
         "session-upload": GuardedUploadWithSession,
     }
-    inside = Group("in", *(Route(path, h) for path, h in handlers.items()), required=True)
+    inside = Group("in", *(Route(path, h) for path, h in handlers.items()), authenticated=True)
     routes = Group("/", Route("keep", Keep), Route("renew", Renew), inside, sessions=True)
     return serve(routes, SessionManager(MemoryStore(), clock=clock))
 

@@ -226,7 +226,7 @@ async def test_a_plain_handler_in_a_required_group_is_401(serve: Serve, tmp_path
             Route("async", PlainWithAsyncPrepare),
             Route("echo/<int:x>", Echo),
             Route("files/<path:path>", StaticFileHandler, kwargs={"path": str(tmp_path)}),
-            required=True,
+            authenticated=True,
         ),
         sessions=True,
     )

@@ -110,9 +110,9 @@ async def test_required_is_inherited_and_overridden_by_inner_groups(serve: Serve
             "in",
             plain,
             Group("inner", plain),
-            Group("open", plain, required=False),
+            Group("open", plain, authenticated=False),
             sessions=True,
-            required=True,
+            authenticated=True,
         ),
     )
     expected = {"/in": 401, "/in/inner": 401, "/in/open": 200}
@@ -129,7 +129,7 @@ async def test_required_holds_through_groups_with_sessions_off(serve: Serve) -> 
     plain = Route("plain", Plain)
     again = Group("again", plain, PAGE, sessions=True)
     middle = Group("off", again, sessions=False)
-    outer = Group("in", middle, sessions=True, required=True, read_only=True)
+    outer = Group("in", middle, sessions=True, authenticated=True, read_only=True)
     browser = browse(serve, outer)
     assert (await browser.get("/in/off/again/plain")).code == 401
     await browser.text("/keep")
@@ -157,7 +157,10 @@ async def test_read_only_never_writes_and_sends_no_cookie(serve: Serve) -> None:
 @pytest.mark.gen_test
 async def test_an_unknown_or_dead_cookie_is_401_in_a_required_group(serve: Serve) -> None:
     routes = Group(
-        "/", Route("keep", Keep), Group("in", Route("plain", Plain), required=True), sessions=True
+        "/",
+        Route("keep", Keep),
+        Group("in", Route("plain", Plain), authenticated=True),
+        sessions=True,
     )
     manager = SessionManager(MemoryStore())
     site = serve(routes, manager)
@@ -198,7 +201,7 @@ def test_the_tree_shows_methods_paths_handlers_names_and_flags() -> None:
             Route("<int:number>", Numbered),
             Route("keep", Keep, name="keep"),
             Group("off", Route("", Plain), sessions=False),
-            Group("ro", Route("", Keep), read_only=True, required=True),
+            Group("ro", Route("", Keep), read_only=True, authenticated=True),
             sessions=True,
         ),
     )

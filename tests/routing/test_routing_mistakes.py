@@ -128,14 +128,14 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
     ),
     ("bad read_only flag", lambda: build(read_only="yes"), "read_only is 'yes'"),
     ("bad required flag", lambda: build(required="no"), "required is 'no'"),
-    ("required without sessions", lambda: build(required=True), "sessions are off"),
+    ("authenticated without sessions", lambda: build(authenticated=True), "sessions are off"),
     ("read_only without sessions", lambda: build(read_only=True), "sessions are off"),
     (
         "required where sessions were turned off",
         lambda: build(
-            Group("off", Route("a", Plain), sessions=False, required=True), sessions=manager()
+            Group("off", Route("a", Plain), sessions=False, authenticated=True), sessions=manager()
         ),
-        "required=True, but sessions are off",
+        "authenticated=True, but sessions are off",
     ),
     (
         "duplicate name",

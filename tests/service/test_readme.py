@@ -101,7 +101,7 @@ def test_the_groups_are_declared_as_shown() -> None:
     routes = eval(blocks("python")[1], names)
     application = app.make_app(app.Config(routes, app.SessionManager(MemoryStore())))
     flags = {
-        e.path: (e.policy.manager is not None, e.policy.required, e.policy.read_only)
+        e.path: (e.policy.manager is not None, e.policy.authenticated, e.policy.read_only)
         for e in application.endpoints
     }
     assert flags == {

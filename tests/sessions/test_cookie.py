@@ -48,7 +48,7 @@ ROUTES = (
     Route("cacheable", Cacheable),
     Route("ephemeral", Ephemeral),
     Route("plain", Plain),
-    Group("required", Route("", Plain), required=True),
+    Group("required", Route("", Plain), authenticated=True),
 )
 
 Visit = Callable[..., Browser]

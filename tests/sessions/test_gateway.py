@@ -26,7 +26,9 @@ class GatedStore(FaultyStore):
         self.sent: list[int] = []
         self.going: list[asyncio.Event] = []
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
+    async def load(
+        self, ids: Sequence[bytes]
+    ) -> Mapping[bytes, Record | Unreadable | StoreUnavailable]:
         self.sent.append(len(ids))
         self.going.append(asyncio.Event())
         await self.going[-1].wait()
@@ -162,7 +164,9 @@ async def test_each_of_a_failed_batch_fails_with_an_error_of_its_own() -> None:
 class PartlyDown(GatedStore):
     """Cannot reach the server that has the ids which begin with a zero byte."""
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
+    async def load(
+        self, ids: Sequence[bytes]
+    ) -> Mapping[bytes, Record | Unreadable | StoreUnavailable]:
         await super().load(ids)
         return {id: StoreUnavailable("node 1 is down") for id in ids if id[0] == 0}
 

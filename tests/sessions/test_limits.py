@@ -134,7 +134,8 @@ async def test_the_size_is_that_of_compact_json_in_utf_8(value: Any, size: int) 
             continue
         with pytest.raises(SessionTooLarge) as raised:
             await session.commit()
-        text = f"HTTP 413: {responses[413]} (the session would hold {size} bytes; "
+        text = f"HTTP 413: {responses[413]} (the session would hold {size} bytes, "
+        text += "most of it under the key 'kept'; "
         assert text in str(raised.value)
         assert f"max_bytes is {limit})" in str(raised.value)
 

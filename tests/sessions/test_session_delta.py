@@ -30,7 +30,9 @@ class Saved:
     def __init__(self, data: dict[str, Any]) -> None:
         self.secret = token.new_secret()
         self.record = make_record(
-            data=data, secret_hash=token.hash_secret(self.secret), expires=time.time() + DAY
+            data=data,
+            secret_hash=token.hash_secret("session", self.secret),
+            expires=time.time() + DAY,
         )  # no touch is due
         self.store = SpyStore(MemoryStore())
         self.store.timeout = None  # type: ignore[assignment]  # as a store that never waits
