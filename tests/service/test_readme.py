@@ -80,6 +80,8 @@ def test_the_counter_works_when_pasted(start: Start, tmp_path: Path) -> None:
     assert visitor.ask("GET", "/") == "visit 2 of somebody"
     assert visitor.ask("POST", "/login", user="ada") == "302"
     assert visitor.ask("GET", "/") == "visit 3 of ada"
+    assert visitor.ask("POST", "/login", user="<script>alert(1)</script>") == "302"
+    assert visitor.ask("GET", "/") == "visit 1 of &lt;script&gt;alert(1)&lt;/script&gt;"
     assert visitor.ask("POST", "/logout") == "302"
     assert visitor.ask("GET", "/") == "visit 1 of somebody"
 
