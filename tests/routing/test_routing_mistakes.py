@@ -55,37 +55,37 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
     (
         "duplicate path",
         lambda: build(Route("a", Plain), Route("/a", Plain)),
-        "/top/inner/a is there twice",
+        "/top/inner/a is declared twice",
     ),
     (
         "duplicate path by other parameter names",
         lambda: build(Route("<a>", any_verb("a")), Route("<b>", any_verb("b"))),
-        "is there twice",
+        "is declared twice",
     ),
     (
         "duplicate path across groups",
         lambda: build(Route("b/a", Plain), Group("b", Route("a", Plain))),
-        "/top/inner/b/a is there twice",
+        "/top/inner/b/a is declared twice",
     ),
     (
         "literal behind a parameter",
         lambda: build(Route("<a>", any_verb("a")), Route("me", Plain)),
-        "/top/inner/me is never reached: /top/inner/<a> comes first",
+        "/top/inner/me is never reached, for /top/inner/<a> comes first",
     ),
     (
         "literal behind a path",
         lambda: build(Route("<path:a>", any_verb("a")), Route("x/me", Plain)),
-        "is never reached: /top/inner/<path:a> comes first",
+        "is never reached, for /top/inner/<path:a> comes first",
     ),
     (
         "parameter behind a path",
         lambda: build(Route("<path:a>", any_verb("a")), Route("<b>", any_verb("b"))),
-        "is never reached: /top/inner/<path:a> comes first",
+        "is never reached, for /top/inner/<path:a> comes first",
     ),
     (
         "converted parameter behind one that takes all",
         lambda: build(Route("<a>", any_verb("a")), Route("<int:b>", any_verb("b"))),
-        "is never reached: /top/inner/<a> comes first",
+        "is never reached, for /top/inner/<a> comes first",
     ),
     ("unknown converter", lambda: build(Route("<float:a>", Plain)), "unknown converter 'float'"),
     ("bad parameter name", lambda: build(Route("<1a>", Plain)), "'1a' is not a parameter name"),
@@ -93,7 +93,7 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
     (
         "parameter twice",
         lambda: build(Route("<a>/<a>", any_verb("a"))),
-        "'a' is not a parameter name, or stands there twice",
+        "the parameter 'a' is declared twice",
     ),
     ("bracket left open", lambda: build(Route("<a", Plain)), "cannot stand in a path"),
     ("query in a path", lambda: build(Route("a?b=c", Plain)), "cannot stand in a path"),
@@ -175,7 +175,7 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
     (
         "duplicate name",
         lambda: build(Route("a", Plain, name="same"), Route("b", Plain, name="same")),
-        "/top/inner/b has the name 'same', as /top/inner/a has",
+        "/top/inner/b the name 'same' is already used by /top/inner/a",
     ),
     ("handler that is none", lambda: build(Route("a", dict)), "for a handler"),  # type: ignore[arg-type]
     ("child that is none", lambda: build(("a", Plain)), "is neither a Route nor a Group"),
