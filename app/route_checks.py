@@ -121,10 +121,11 @@ def check_cookies(endpoints: Iterable[Endpoint]) -> None:
         if manager is None:
             continue
         cookie = manager.cookie
-        if not _path_match(literal(group), cookie.path):
+        path = _left_without(endpoint, cookie)
+        if path is not None:
             raise ConfigurationError(
-                f"group {group}: browsers do not send the cookie {cookie.name!r} there, since "
-                f"its path is {cookie.path!r}; write Cookie(path={_fixed_part(group)!r})"
+                f"group {group}: browsers do not send the cookie {cookie.name!r} with path "
+                f"{cookie.path!r} to {path}; write Cookie(path={_fixed_part(group)!r})"
             )
         if manager in groups:
             continue
@@ -136,6 +137,16 @@ def check_cookies(endpoints: Iterable[Endpoint]) -> None:
                     f"{other.cookie.path!r}; give one of them another name"
                 )
         groups[manager] = group
+
+
+def _left_without(endpoint: Endpoint, cookie: Cookie) -> str | None:
+    """Return a path that browsers do not send *cookie* to although it wants a session."""
+    group = literal(endpoint.policy.decided_by)
+    if cookie.path == f"{group}/":
+        return group
+    shape = endpoint.template.shape
+    wants_session = issubclass(endpoint.route.handler, SessionMixin) or endpoint.policy.required
+    return endpoint.path if wants_session and not _path_match(shape, cookie.path) else None
 
 
 def _sent_together(one: Cookie, other: Cookie) -> bool:

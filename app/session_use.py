@@ -15,7 +15,8 @@ from types import CodeType, FunctionType
 
 from tornado.web import RequestHandler
 
-SETS_ANY_ATTRIBUTE = {"setattr", "vars", "__dict__", "__getattr__", "__getattribute__"}
+SETS_ANY_ATTRIBUTE = {"setattr", "vars", "__dict__"}
+FINDS_ANY_ATTRIBUTE = {"__getattr__", "__getattribute__"}
 
 
 def missing_session(handler: type[RequestHandler]) -> str | None:
@@ -28,10 +29,10 @@ def missing_session(handler: type[RequestHandler]) -> str | None:
         if base is not object and not base.__module__.startswith("tornado.")
     ]
     methods = [method for base in classes for method in _methods(base)]
-    if not any("session" in _names(function.__code__) for _, function in methods):
+    if not any("session" in _names(_innermost(function)) for _, function in methods):
         return None  # most handlers: no source need be read
     if any(
-        SETS_ANY_ATTRIBUTE & {*vars(base)} or "session" in vars(base).get("__annotations__", ())
+        FINDS_ANY_ATTRIBUTE & {*vars(base)} or "session" in vars(base).get("__annotations__", ())
         for base in classes
     ):
         return None
@@ -47,7 +48,12 @@ def _methods(cls: type) -> Iterator[tuple[str, FunctionType]]:
             yield f"{cls.__name__}.{name}()", value
 
 
-def _names(code: CodeType) -> set[object]:
+def _innermost(function: FunctionType) -> CodeType:
+    inner = inspect.unwrap(function)
+    return inner.__code__ if isinstance(inner, FunctionType) else function.__code__
+
+
+def _names(code: CodeType) -> set[str]:
     inner = [_names(part) for part in code.co_consts if isinstance(part, CodeType)]
     return {*code.co_names}.union(*inner)
 
@@ -56,8 +62,10 @@ def _uses_session(function: FunctionType) -> bool | None:
     """Tell whether *function* reads `self.session`; `None` if there is any doubt."""
     while hasattr(function, "__wrapped__"):
         if not function.__globals__["__name__"].startswith("tornado."):
-            return None  # a decorator may set it
+            return None  # another decorator may set it
         function = function.__wrapped__
+        if not isinstance(function, FunctionType):
+            return None
     code = function.__code__
     if not code.co_argcount:
         return False

@@ -113,7 +113,8 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
             Group("one", Route("a", Plain), sessions=manager()),
             Group("two", Route("b", Plain), sessions=manager()),
         ),
-        "has the cookie 'session' with path '/', as that of group /top/inner/one",
+        "browsers would send its cookie 'session' with path '/' together with that of group "
+        "/top/inner/one",
     ),
     ("bad sessions flag", lambda: build(sessions="yes"), "sessions is 'yes'"),
     (
@@ -202,22 +203,6 @@ def test_sessions_without_a_manager_is_an_error_that_names_the_group() -> None:
 def test_a_host_cookie_with_a_domain_is_an_error_that_names_the_cookie() -> None:
     with pytest.raises(ConfigurationError, match="'__Host-id': a __Host- name allows no Domain"):
         manager(name="__Host-id", domain="example.org")
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ({"name": "one"}, {"name": "two"}),
-        ({"name": "one", "path": "/a"}, {"name": "one", "path": "/b"}),
-    ],
-)
-def test_two_managers_with_cookies_that_differ_are_fine(
-    first: dict[str, str], second: dict[str, str]
-) -> None:
-    build(
-        Group("one", Route("a", Plain), sessions=manager(**first)),
-        Group("two", Route("b", Plain), sessions=manager(**second)),
-    )
 
 
 def test_one_manager_in_two_groups_is_fine() -> None:
