@@ -33,6 +33,8 @@ class Splitter:
     def __init__(self, literals: Sequence[str], takes_slashes: Sequence[bool]) -> None:
         self._blocks = _blocks(literals, takes_slashes)
         self._simple = _simple(self._blocks)
+        self.is_simple = self._simple is not None
+        """Whether no segment has two parameters, and none takes slashes: there is one split."""
 
     def split(self, path: str) -> list[str] | None:
         """Return what each parameter takes, or `None` if *path* does not match."""

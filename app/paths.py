@@ -18,9 +18,6 @@ from stores.contract import ConfigurationError
 _INTEGER = re.compile(r"-?[0-9]{1,4000}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
-# In the sample of a path that `covers` looks at: a segment's text, and text with slashes.
-_ANY_TEXT, _ANY_PATH = "\0", "\1"
-
 
 def _integer(text: str) -> int:
     if not _INTEGER.fullmatch(text):
@@ -42,6 +39,9 @@ CONVERTERS: Mapping[str, Callable[[str], object] | None] = {
 }
 """What becomes of a parameter's decoded text. All but `path` take no slash."""
 
+_SAMPLES = {name: chr(number) for number, name in enumerate(CONVERTERS)}
+"""A character that no literal has, for the text of each kind of parameter."""
+
 
 class PathTemplate(Matcher):
     """Matches a whole path, in time linear in its length. Raises `ConfigurationError`.
@@ -57,7 +57,7 @@ class PathTemplate(Matcher):
         self.converters: dict[str, Callable[[str], object]] = {}
         self.parameters: list[str] = []
         self._literals: list[str] = []
-        self._takes_slashes: list[bool] = []
+        self._kinds: list[str] = []  # of the parameters: names of converters
         shape = ""
         for literal, converter, name in parse(template):
             shape += literal
@@ -69,7 +69,8 @@ class PathTemplate(Matcher):
         self.shape = shape
         """The template without its parameters' names: equal for two that match the same paths."""
         self._prefix = self._literals[0]
-        self._split = Splitter(["", *self._literals[1:]], self._takes_slashes).split
+        takes_slashes = [kind == "path" for kind in self._kinds]
+        self._splitter = Splitter(["", *self._literals[1:]], takes_slashes)
 
     def _add_parameter(self, converter: str, name: str) -> None:
         if converter not in CONVERTERS:
@@ -81,7 +82,7 @@ class PathTemplate(Matcher):
         if name in self.parameters:
             raise ConfigurationError(f"{self.template}: the parameter {name!r} is declared twice")
         self.parameters.append(name)
-        self._takes_slashes.append(converter == "path")
+        self._kinds.append(converter)
         convert = CONVERTERS[converter]
         if convert is not None:
             self.converters[name] = convert
@@ -112,17 +113,12 @@ class PathTemplate(Matcher):
     def covers(self, other: PathTemplate) -> bool:
         """Tell whether this template takes every path that *other* takes.
 
-        Always right when it says so; of two with converters it does not.
+        Always right when it says so, but it does not say so of all.
         """
-        if self.converters or not self.parameters:
-            return False
-        sample = other._join([_ANY_PATH if path else _ANY_TEXT for path in other._takes_slashes])
-        texts = self._texts(sample)
-        return texts is not None and not any(
-            _ANY_PATH in text
-            for text, takes_slashes in zip(texts, self._takes_slashes, strict=True)
-            if not takes_slashes
-        )
+        if self.converters and not self._splitter.is_simple:
+            return False  # other values of the same kind may be split at another place
+        texts = self._texts(other._join([_SAMPLES[kind] for kind in other._kinds]))
+        return texts is not None and all(map(_takes_all, self._kinds, texts))
 
     def reverse(self, *args: Any) -> str:
         """Return the path for these arguments, in the template's order.
@@ -138,25 +134,32 @@ class PathTemplate(Matcher):
         for encoded in ("", "".join(separators)):
             path = self._join(
                 [
-                    _quote(value, "/" if takes_slashes else "", encoded)
-                    for value, takes_slashes in zip(values, self._takes_slashes, strict=True)
+                    _quote(value, "/" if kind == "path" else "", encoded)
+                    for value, kind in zip(values, self._kinds, strict=True)
                 ]
             )
             # To a browser, what begins with two slashes is the name of another site.
             path = f"/%2F{path[2:]}" if path.startswith("//") else path
             if self.arguments(path) == dict(zip(self.parameters, values, strict=True)):
                 return path
-        raise ValueError(f"{self.template}: no path leads to {', '.join(map(repr, values))}")
+        raise ValueError(f"{self.template}: no path leads to these arguments")
 
     def _texts(self, path: str) -> list[str] | None:
         if not path.startswith(self._prefix):
             return None
-        return self._split(path[len(self._prefix) :])
+        return self._splitter.split(path[len(self._prefix) :])
 
     def _join(self, texts: list[str]) -> str:
         return self._literals[0] + "".join(
             text + literal for text, literal in zip(texts, self._literals[1:], strict=True)
         )
+
+
+def _takes_all(kind: str, sample: str) -> bool:
+    """Tell whether a parameter of this kind takes whatever stands where *sample* does."""
+    if kind == "":
+        return _SAMPLES["path"] not in sample
+    return kind == "path" or sample == _SAMPLES[kind]
 
 
 def _quote(text: str, safe: str, encoded: str) -> str:

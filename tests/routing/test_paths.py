@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import Group, Route
+from app import Config, ConfigurationError, Group, Route, make_app
 from app.paths import PathTemplate
 from tests.helpers.site import Site
 from tests.routing.test_routing import Echo
@@ -156,7 +156,27 @@ def test_a_template_is_covered_only_if_all_its_paths_are(
                 assert one.arguments(path) is not None, path
 
 
+COVERED = [
+    ("users/<int:id>/<tab>", "users/<int:id>/me"),
+    ("v<int:a>/<b>", "v<int:c>/<int:d>"),
+    ("<uuid:a>/<b>", "<uuid:c>/<b>-<d>"),
+    ("<path:a>", "<int:b>/<uuid:c>"),
+    ("<a>-<b>", "<c>-x-<int:d>"),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), COVERED)
+def test_a_route_that_takes_no_more_may_not_come_later(first: str, second: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(f"/{second} is never reached, for")):
+        make_app(Config(Group("/", Route(first, Echo), Route(second, Echo))))
+
+
 NOT_COVERED = [
+    ("<int:a>", "<b>"),
+    ("<int:a>", "<uuid:b>"),
+    ("<int:a>", "5<int:b>"),
+    ("<a>-<uuid:b>", "x-<uuid:c>"),  # splits a UUID at its last dash
+    ("<path:a>/<int:b>", "<path:c>"),
     ("<a>/<b>", "<path:c>"),  # takes "x" as well
     ("<a>0", "<b>"),
     ("<a><b>", "<c>"),
