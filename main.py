@@ -14,7 +14,6 @@ from tornado.options import define, options
 from app import ConfigurationError, make_app
 from app.route_table import format_routes
 from app.server import CannotListen, address_of, fork, listen, serve
-from configure import configure
 from stores import Store
 
 STORE_VARIABLE = "SESSION_STORE"
@@ -47,6 +46,8 @@ define(
 def main() -> None:
     """Run the command; bad usage is one line on stderr and exit status 2."""
     try:
+        from configure import configure  # here, because it may refuse: a driver can be missing
+
         command = _parse(sys.argv)
         config = configure(options)
         if command == "routes":

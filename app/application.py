@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import tornado.web
 from tornado.httputil import HTTPServerRequest
-from tornado.websocket import WebSocketHandler
 
+from app.activity import Activity
 from app.route_compiler import compile_routes
 from app.routing import Endpoint, Group
 from app.sessions.errors import SessionUnavailable
@@ -42,9 +41,7 @@ class Config:
 
 
 class Application(tornado.web.Application):
-    """A Tornado application that knows its session managers, its requests in flight and its open
-    WebSockets.
-    """
+    """A Tornado application that knows its session managers and what it is doing."""
 
     def __init__(self, endpoints: Sequence[Endpoint], settings: Mapping[str, Any]) -> None:
         super().__init__([e.rule for e in endpoints], **{**DEFAULTS, **settings})
@@ -52,10 +49,7 @@ class Application(tornado.web.Application):
         self.managers = list(
             dict.fromkeys(e.policy.manager for e in endpoints if e.policy.manager is not None)
         )
-        # Weak, because a client that goes away in the middle of its request leaves without a word.
-        self._in_flight: weakref.WeakSet[HTTPServerRequest] = weakref.WeakSet()
-        # WebSockets that are open; app.binding sees to it that they leave when they end.
-        self.open_sockets: weakref.WeakSet[WebSocketHandler] = weakref.WeakSet()
+        self.activity = Activity()
 
     async def open(self) -> list[SessionUnavailable]:
         """Open the stores; return what kept any from it. They are opened when used in any case."""
@@ -72,11 +66,6 @@ class Application(tornado.web.Application):
         for manager in self.managers:
             await manager.close()
 
-    @property
-    def in_flight(self) -> int:
-        """Requests that have begun and are not answered yet."""
-        return len(self._in_flight)
-
     def get_handler_delegate(
         self,
         request: HTTPServerRequest,
@@ -85,16 +74,8 @@ class Application(tornado.web.Application):
         path_args: list[bytes] | None = None,
         path_kwargs: dict[str, bytes] | None = None,
     ) -> Any:  # Tornado's class for it is private
-        self._in_flight.add(request)
-        return super().get_handler_delegate(
-            request, target_class, target_kwargs, path_args, path_kwargs
-        )
-
-    def log_request(self, handler: tornado.web.RequestHandler) -> None:
-        self._in_flight.discard(handler.request)
-        if isinstance(handler, WebSocketHandler) and handler.get_status() == 101:
-            self.open_sockets.add(handler)
-        super().log_request(handler)
+        counted = self.activity.begin(request, target_class)
+        return super().get_handler_delegate(request, counted, target_kwargs, path_args, path_kwargs)
 
 
 def make_app(config: Config) -> Application:

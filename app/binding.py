@@ -22,9 +22,8 @@ Method = Callable[..., Any]
 def bind(
     handler: type[RequestHandler], policy: SessionPolicy, converters: Mapping[str, Convert]
 ) -> type[RequestHandler]:
-    """Return a subclass of *handler* that runs within sessions as *policy* says, gets its path
-    arguments converted, and tells the application when its WebSocket ends; *handler* itself where
-    there is none of it to do.
+    """Return a subclass of *handler* that runs within sessions as *policy* says and gets its path
+    arguments converted; *handler* itself where there is neither to do.
     """
     bases: tuple[type, ...] = (handler,)
     members: dict[str, Any] = {}
@@ -42,8 +41,6 @@ def bind(
         members |= _verbs(handler)
     if converters:
         members["prepare"] = _convert(members.get("prepare", handler.prepare), converters)
-    if issubclass(handler, WebSocketHandler):
-        members["on_connection_close"] = _end(handler.on_connection_close)
     if not members:
         return handler
     members |= {
@@ -59,7 +56,7 @@ def _before_verb(original: Method) -> Method:
 
     @functools.wraps(original)
     def method(self: SessionMixin, *args: Any) -> Awaitable[None] | None:
-        return self._run(original, args, {}, is_verb=False)
+        return self._session_run(original, args, {}, is_verb=False)
 
     return method
 
@@ -91,7 +88,7 @@ def _verb(original: Method) -> Method:
     def verb(self: SessionMixin, *args: Any, **kwargs: Any) -> Any:
         if self._session_running:  # one verb calls another
             return original(self, *args, **kwargs)
-        return self._run(original, args, kwargs, is_verb=True)
+        return self._session_run(original, args, kwargs, is_verb=True)
 
     return verb
 
@@ -99,18 +96,9 @@ def _verb(original: Method) -> Method:
 def _handshake(original: Method) -> Method:
     @functools.wraps(original)
     async def get(self: SessionMixin, *args: Any, **kwargs: Any) -> None:
-        await self._run_handshake(original, *args, **kwargs)
+        await self._session_handshake(original, *args, **kwargs)
 
     return get
-
-
-def _end(original: Method) -> Method:
-    @functools.wraps(original)
-    def on_connection_close(self: WebSocketHandler) -> None:
-        cast(Any, self.application).open_sockets.discard(self)
-        original(self)
-
-    return on_connection_close
 
 
 def _convert(original: Method, converters: Mapping[str, Convert]) -> Method:

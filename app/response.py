@@ -1,9 +1,9 @@
 """The response's way out: what the sessions changed is saved before its head leaves.
 
 Tornado has no asynchronous hook between a handler and the head of its response. So the methods that
-serve a request, `prepare`, `data_received` and the verb, are run by `_run` (a route's class is
-bound to it in `app.binding`). While one runs, `finish()` only notes that the response is wanted;
-when it has returned, the changes are committed and then the response leaves. `flush()` commits
+serve a request, `prepare`, `data_received` and the verb, are run by `_session_run` (`app.binding`
+binds a route's class to it). While one runs, `finish()` only notes that the response is wanted.
+When it has returned, the changes are committed and then the response leaves. `flush()` commits
 first, too.
 """
 
@@ -13,29 +13,40 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
 from app.sessions.errors import SessionConflict, SessionUnavailable
+from app.sessions.manager import SessionManager
 from app.sessions.session import Session
+from app.sessions.working_copy import (
+    discard,
+    freeze,
+    freeze_unchanged,
+    is_unsaved,
+    refuse_cookies,
+    save,
+    take_cookie,
+)
 
 log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    _Handler = RequestHandler
+    _Handler = RequestHandler  # a handler's class has it behind the mixin
 else:
     _Handler = object
 
 Method = Callable[..., Any]
 
 
-class SavesBeforeHead(_Handler):
+class SessionResponse(_Handler):
     """The half of `SessionMixin` that its users do not see."""
 
-    _session: Session | None = None
-    _other_sessions: tuple[Session, ...] = ()
+    _session_own: Session | None = None
+    _session_others: Mapping[SessionManager, Session] = MappingProxyType({})
     _session_prepared = False
     _session_touched = False
     _session_running = False  # one of them is running: the response waits
@@ -43,20 +54,22 @@ class SavesBeforeHead(_Handler):
     _session_flush: asyncio.Future[None] | None = None
     _session_head_sent = False
     _session_sending_error = False
-    _session_retry = False
+    _session_may_retry = False
 
     @property
-    def _sessions(self) -> tuple[Session, ...]:
+    def _session_all(self) -> tuple[Session, ...]:
         """All sessions that this request has loaded."""
-        return () if self._session is None else (self._session, *self._other_sessions)
+        if self._session_own is None:
+            return ()
+        return (self._session_own, *self._session_others.values())
 
     def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
         if not self._session_head_sent:
             if self._session_running:
-                flush = asyncio.ensure_future(self._commit_and_flush(self._session_flush))
+                flush = asyncio.ensure_future(self._session_commit_and_flush(self._session_flush))
                 self._session_flush = flush
                 return flush
-            self._complete_head()
+            self._session_complete_head()
         return super().flush(include_footers)
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
@@ -74,7 +87,7 @@ class SavesBeforeHead(_Handler):
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None))[1]
-        self._session_retry = isinstance(error, (SessionConflict, SessionUnavailable))
+        self._session_may_retry = isinstance(error, (SessionConflict, SessionUnavailable))
         if self._session_running and self._session_finishing:
             self._session_finishing = False  # the error takes the place of the response that waits
             del self.write
@@ -82,7 +95,7 @@ class SavesBeforeHead(_Handler):
         super().send_error(status_code, **kwargs)
         self._session_sending_error = False
 
-    async def _last_flush(self) -> None:
+    async def _session_await_flush(self) -> None:
         flush, self._session_flush = self._session_flush, None
         assert flush is not None
         try:
@@ -91,73 +104,74 @@ class SavesBeforeHead(_Handler):
         finally:
             del flush  # a failed one refers to this frame
 
-    async def _commit_and_flush(self, before: asyncio.Future[None] | None) -> None:
+    async def _session_commit_and_flush(self, before: asyncio.Future[None] | None) -> None:
         if before is not None:
             await before
         if not self._session_head_sent:
-            await self._save(self.get_status(), streaming=True)
-            self._complete_head()
+            await self._session_save(self.get_status(), streaming=True)
+            self._session_complete_head()
         await super().flush()
 
-    def _complete_head(self) -> None:
+    def _session_complete_head(self) -> None:
         """Add what the sessions have to say; late, because an error page clears all headers."""
         self._session_head_sent = True
-        session = self._session
-        if session is not None and (session._set_cookie is not None or self._other_sessions):
-            for session in self._sessions:
-                self._add_cookie(session)
+        own = self._session_own
+        if own is not None:
+            if (cookie := take_cookie(own)) is not None:
+                self._session_add_cookie(cookie)
+            for session in self._session_others.values():
+                if (cookie := take_cookie(session)) is not None:
+                    self._session_add_cookie(cookie)
         if self._session_touched:
             self.add_header("Vary", "Cookie")
-        if self._session_retry:
+        if self._session_may_retry:
             self.set_header("Retry-After", "1")
 
-    def _add_cookie(self, session: Session) -> None:
-        if session._set_cookie is not None:
-            self.add_header("Set-Cookie", session._set_cookie)
-            self.set_header("Cache-Control", "no-store")
-            session._set_cookie = None
+    def _session_add_cookie(self, cookie: str) -> None:
+        self.add_header("Set-Cookie", cookie)
+        self.set_header("Cache-Control", "no-store")
 
-    async def _save(self, status: int, *, streaming: bool = False) -> None:
+    async def _session_save(self, status: int, *, streaming: bool = False) -> None:
         """Commit the sessions, or after a server error only extend their lives."""
-        sessions = self._sessions
+        sessions = self._session_all
         try:
             for session in sessions:
                 if not streaming:
-                    session.committed()
+                    freeze(session)
                 if status < 500:
-                    await session._manager.commit(session)
+                    await save(session)
                 else:
                     await _extend(session)
-            while streaming and any(session.unsaved() for session in sessions):
+            while streaming and any(is_unsaved(session) for session in sessions):
                 # The handler goes on meanwhile: what it changed goes along.
                 for session in sessions:
-                    await session._manager.commit(session)
+                    await save(session)
         except Exception as error:
             if self._session_head_sent:
-                self._cut_off(error)
+                self._session_cut_off(error)
             raise
         finally:
             for session in sessions:
                 if streaming:
-                    session.head_sent()
+                    refuse_cookies(session)
 
-    def _cut_off(self, error: Exception) -> None:
+    def _session_cut_off(self, error: Exception) -> None:
         """Close the connection: the client must not take what it has for the whole response."""
         log.error("%s: response cut off, for saving failed: %s", self.request.path, error)
         self.detach().close()
         self.application.log_request(self)
         self.on_finish()
 
-    async def _save_after(self, error: Exception) -> None:
+    async def _session_save_after(self, error: Exception) -> None:
         """Save as the status says that *error* leads to."""
         if isinstance(error, SessionUnavailable):  # the store need not be asked again
             return
         if isinstance(error, (Finish, StreamClosedError)):  # a client that left changes nothing
-            await self._save(self.get_status())
+            await self._session_save(self.get_status())
         else:
-            await self._save(error.status_code if isinstance(error, HTTPError) else 500)
+            await self._session_save(error.status_code if isinstance(error, HTTPError) else 500)
 
-    def _run(
+    def _session_run(
         self, method: Method, args: Sequence[Any], kwargs: Mapping[str, Any], *, is_verb: bool
     ) -> Awaitable[None] | None:
         """Call *method* while the response waits; then save, and let the response leave.
@@ -174,13 +188,15 @@ class SavesBeforeHead(_Handler):
             and is_verb
             and not self._session_finishing
             and self._session_flush is None
-            and self._nothing_to_save()
+            and self._session_own is not None
+            and not self._session_others
+            and freeze_unchanged(self._session_own)
         ):
             self._session_running = False  # most requests: there is nothing to wait for
             return None
-        return self._complete(result, is_verb)
+        return self._session_complete(result, is_verb)
 
-    async def _complete(self, result: Awaitable[Any] | None, is_verb: bool) -> None:
+    async def _session_complete(self, result: Awaitable[Any] | None, is_verb: bool) -> None:
         """Await what a method returned, save what it changed, and let the response leave."""
         try:
             try:
@@ -188,9 +204,9 @@ class SavesBeforeHead(_Handler):
                     await result
             finally:
                 if self._session_flush is not None:
-                    await self._last_flush()
+                    await self._session_await_flush()
         except Exception as error:
-            await self._save_after(error)
+            await self._session_save_after(error)
             raise
         finally:
             self._session_running = False
@@ -203,18 +219,11 @@ class SavesBeforeHead(_Handler):
                     "make it an async method that begins with `await super().prepare()`"
                 )
             return
-        if not self._nothing_to_save():
-            await self._save(self.get_status())
+        own = self._session_own
+        if own is not None and (self._session_others or not freeze_unchanged(own)):
+            await self._session_save(self.get_status())
         if self._session_finishing:
             super().finish()
-
-    def _nothing_to_save(self) -> bool:
-        """Whether the request has one session and left it as it was, which is its last state."""
-        session = self._session
-        if session is None or self._other_sessions or not session.unchanged():
-            return False
-        session.committed()
-        return True
 
 
 async def _raise(error: BaseException) -> None:
@@ -225,9 +234,9 @@ async def _raise(error: BaseException) -> None:
 
 
 async def _extend(session: Session) -> None:
-    session.discard()
+    discard(session)
     try:
-        await session._manager.commit(session)
+        await save(session)
     except SessionUnavailable as error:
         log.warning("a session's life was not extended: %s", error.what)
 

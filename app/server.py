@@ -117,22 +117,22 @@ async def serve(
 async def _drain(server: HTTPServer, application: Application, seconds: float) -> None:
     log.info(
         "stopping: %d requests in flight, %d open WebSockets",
-        application.in_flight,
-        len(application.open_sockets),
+        application.activity.requests,
+        len(application.activity.sockets),
     )
     server.stop()
     server.conn_params.no_keep_alive = True
     deadline = time.monotonic() + seconds
-    while application.in_flight or application.open_sockets:
+    while application.activity.requests or application.activity.sockets:
         if time.monotonic() >= deadline:
             log.warning(
                 "%d requests and %d WebSockets were cut off after %g s",
-                application.in_flight,
-                len(application.open_sockets),
+                application.activity.requests,
+                len(application.activity.sockets),
                 seconds,
             )
             break
-        for handler in list(application.open_sockets):  # again: a handshake may have been in flight
+        for handler in application.activity.sockets:  # again: a handshake may have been in flight
             handler.close(GOING_AWAY)
         await asyncio.sleep(0.02)
     await server.close_all_connections()

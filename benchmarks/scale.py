@@ -140,7 +140,7 @@ async def _write(filled: Filled) -> None:
     for cookie in random.choices(filled.cookies, k=BATCH):
         session = await filled.manager.load(cookie)
         session["count"] = -1 if session["count"] == 0 else 0
-        await filled.manager.commit(session)
+        await session.commit()
 
 
 async def _in_turn(works: Mapping[str, Callable[[], Awaitable[None]]]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""A store of one's own, complete: all sessions in one JSON file, for one process."""
+"""A complete store of your own: all sessions in one JSON file, for one process."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from stores.contract import Change, Create, Delete, Outcome, Record, Store, Stor
 
 
 class JSONFileStore(Store):
-    shared = False  # two processes would overwrite each other's file
+    shared = False  # two processes would overwrite each other's changes
 
     def __init__(self, path: Path) -> None:
         self.path, self.records = path, dict[bytes, Record]()
@@ -33,14 +33,14 @@ class JSONFileStore(Store):
         return {id: self.records[id] for id in ids if id in self.records}
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        records = dict(self.records)  # takes the place of the old one when it is on the disk
+        records = dict(self.records)  # replaces self.records after the file is written
         outcomes = [apply(records, change) for change in changes]
         draft = self.path.with_suffix(".new")
         try:
             draft.write_text(json.dumps([r._asdict() for r in records.values()], default=bytes.hex))
             draft.replace(self.path)
         except OSError as error:
-            raise StoreUnavailable(f"cannot write: {error.strerror}") from None
+            raise StoreUnavailable(f"cannot write the file: {error.strerror}") from None
         self.records = records
         return outcomes
 

@@ -1,8 +1,8 @@
-"""What a session store is: the records it keeps and the operations it offers.
+"""The store contract: records, changes to them, and the operations of a store.
 
 A store knows nothing of HTTP, tokens or time-outs. It keeps records under their 16-byte id and
-applies changes to them, many at a time. Who may see a record, and for how long, is decided by
-`app.sessions.manager.SessionManager`.
+applies changes to them, many at a time. `app.sessions.manager.SessionManager` decides who may see a
+record, and for how long.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 
 
 class ConfigurationError(ValueError):
-    """A setting that cannot work; its text names the setting and the mend, and holds no secret."""
+    """A setting that cannot work. Its text names the setting and the mend, and no secret."""
 
 
 class StoreUnavailable(Exception):
-    """The store did not do what was asked: unreachable, too slow, refusing.
+    """The store cannot be reached, is too slow, or refuses the operation.
 
-    The text reaches the log, so it holds no value, secret or password.
+    The text is logged, so it has no value, secret or password.
     """
 
 
 class Record(NamedTuple):
-    """One session as it is kept. Shared between readers, hence never modified in place."""
+    """One session in a store. Readers share it, so nobody modifies it in place."""
 
     id: bytes
     """Primary key: 16 bytes, never changes."""
@@ -36,10 +36,10 @@ class Record(NamedTuple):
     created: float
     """Unix time in seconds; a store keeps times to the millisecond or better."""
     expires: float
-    """Unix time in seconds from which the record is dead, unless a touch moves it."""
+    """Unix time in seconds at which the record expires, unless an update extends it."""
     data: Mapping[str, JSON]
     user: str | None = None
-    """Whom the session was signed in as."""
+    """The user who signed in; `None` for an anonymous session."""
     persistent: bool = True
     """Whether the client's cookie outlives its browser session."""
     former_hash: bytes | None = None
@@ -52,7 +52,7 @@ class Record(NamedTuple):
 
 
 class Rotation(NamedTuple):
-    """Replace the token's secret, on condition that it is still the expected one."""
+    """Replaces the token's secret, on condition that it is still the expected one."""
 
     expected_hash: bytes
     """SHA-256 of the secret that the request presented; it becomes `Record.former_hash`."""
@@ -67,7 +67,7 @@ class Rotation(NamedTuple):
 
 
 class Create(NamedTuple):
-    """Insert a record. Outcome: `DONE`, or `EXISTS` when the id is taken (nothing is changed)."""
+    """Inserts a record. Outcome: `DONE`; `EXISTS` when the id exists (nothing is changed)."""
 
     record: Record
 
@@ -80,23 +80,23 @@ class Create(NamedTuple):
 
 
 class Update(NamedTuple):
-    """Change a record if it is there; never create it.
+    """Changes a record if it exists; never creates it.
 
-    All parts apply together or not at all. Outcome: `DONE`; `MISSING` when there is no such
-    record; `CONFLICT` when *rotation* expects another secret than the record has.
+    All parts apply together or not at all. Outcome: `DONE`; `MISSING` when the record does not
+    exist; `CONFLICT` when *rotation* expects another secret than the record has.
     """
 
     id: bytes
     set: Mapping[str, JSON] = {}
-    """Top-level keys to write, with their values; the store owns these values from now on."""
+    """Top-level keys to write, with their values; the caller never changes these values again."""
     unset: Sequence[str] = ()
-    """Top-level keys to remove; one that is not there is no error."""
+    """Top-level keys to remove; a key that does not exist is no error."""
     expires: float | None = None
-    """Extend the life to this Unix time in seconds; never shortens it."""
+    """The new expiry, in Unix time in seconds; an earlier one than the record's has no effect."""
     rotation: Rotation | None = None
 
     def applied_to(self, record: Record) -> Record:
-        """Return *record* as it is after this update; whether a rotation may is not asked here."""
+        """Return *record* after this update; the caller has checked what a rotation expects."""
         id, secret_hash, created, expires, data, user, persistent, former_hash, rotated = record
         if self.set or self.unset:
             data = {**data, **self.set}
@@ -115,7 +115,7 @@ class Update(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Remove a record. Outcome: always `DONE`, whether it was there or not."""
+    """Removes a record. Outcome: always `DONE`, also when the record does not exist."""
 
     id: bytes
 
@@ -127,7 +127,7 @@ Change: TypeAlias = Create | Update | Delete
 
 
 class Outcome(enum.Enum):
-    """What became of one change."""
+    """The result of one change."""
 
     DONE = "done"
     EXISTS = "exists"
@@ -138,34 +138,38 @@ class Outcome(enum.Enum):
 class Store(abc.ABC):
     """Keeps records. Every operation takes many at a time.
 
-    Constructing a store checks its settings and that its driver is installed, and raises
-    `ConfigurationError` otherwise; it opens no connection and needs no running loop. Any operation
-    may raise `StoreUnavailable`, after which nothing is known of the changes it was given.
+    Making a store checks its settings and its driver, and raises `ConfigurationError` for what
+    cannot work. It opens no connection and needs no running loop. Any operation may raise
+    `StoreUnavailable`; each change it was given may then have been applied or not.
     """
 
     timeout: float | None = 2.0
-    """Seconds that one operation may take; `None` for a store that never waits."""
+    """Seconds that one operation may take; `None` for a store that never waits.
+
+    The gateway (`app.sessions.gateway`) enforces it: it gives up every call that takes longer. A
+    store bounds its own work too, so that a call that was given up holds no connection.
+    """
 
     shared: bool = True
-    """Whether several processes opening this store see the same records."""
+    """Whether all processes that open this store see the same records."""
 
     @property
     @abc.abstractmethod
     def name(self) -> str:
-        """Where the records are, for people: a URL without user name and password."""
+        """The address of the records: a URL without user name and password. It is logged."""
 
     @abc.abstractmethod
     async def open(self) -> None:
-        """Connect, and make what the records need (an index, a table).
+        """Connect, and create what the records need (an index, a table).
 
-        Called in the loop that uses the store, before any other operation, and again after it
-        failed. Raises `StoreUnavailable` when the server cannot be reached, `ConfigurationError`
-        when what is there is of another shape.
+        It is called in the loop that uses the store, before any other operation, and again after a
+        failure. Raises `StoreUnavailable` when the server cannot be reached, `ConfigurationError`
+        when the table or collection that exists has another schema.
         """
 
     @abc.abstractmethod
     async def close(self) -> None:
-        """Let go of every connection the store opened itself; a no-op when it is not open."""
+        """Close every connection that the store opened; a no-op when it is not open."""
 
     @abc.abstractmethod
     async def ping(self) -> None:
@@ -173,26 +177,26 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
-        """Return the records there are of these ids; an unknown id is left out.
+        """Return the records with these ids; leave out an id without a record.
 
-        A record past its `expires` may be returned or left out: its reader checks. A store of
-        several servers may return the error of one in the place of the records that this one has.
+        An expired record may be returned or left out; the caller checks. When one of several
+        servers fails, its error may stand in the place of each of its records.
         """
 
     @abc.abstractmethod
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
-        """Apply the changes and return what became of each, in the order given.
+        """Apply the changes and return their outcomes, in the order given.
 
-        An error in the place of an outcome says that nothing is known of this change alone.
+        When the outcome of one change alone is unknown, its error stands in the outcome's place.
 
-        Each change is atomic and durable by the store's own measure when this returns. Changes of
+        Each change is atomic, and durable by the store's own measure when this returns. Changes of
         one call are concurrent: they may be applied in any order, and two `Update` of one record
         that set different keys both take effect.
         """
 
     async def sweep(self, now: float, limit: int) -> int:
-        """Remove at most *limit* records that expired before *now*; return how many it removed.
+        """Remove at most *limit* records that expired before *now*; return how many were removed.
 
-        Stores that expire records by themselves leave this as it is.
+        A store whose server removes expired records keeps this default, which does nothing.
         """
         return 0

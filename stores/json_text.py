@@ -1,4 +1,4 @@
-"""Values as JSON text, for the stores that keep them so: compact, and strict about numbers."""
+"""Values as compact JSON text, without NaN and infinity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions in the memory of this process: the default, gone when the process ends."""
+"""Sessions in the memory of this process. They end with the process."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 
 class MemoryStore(Store):
-    """Keeps at most *max_sessions* records; when full, the least recently used one goes.
+    """Keeps at most *max_sessions* records; a full store evicts the least recently used one.
 
-    An eviction signs somebody out before the time, so it is told in the log (the first one, then
-    every thousandth).
+    An eviction signs a user out early, so the log has a warning (at the first eviction, then at
+    every thousandth). Raises `ConfigurationError` when *max_sessions* is less than 1.
     """
 
     timeout = None
@@ -33,12 +33,12 @@ class MemoryStore(Store):
 
     def __init__(self, max_sessions: int = 100_000) -> None:
         if max_sessions < 1:
-            raise ConfigurationError(f"max_sessions is {max_sessions}: give at least 1")
+            raise ConfigurationError(f"max_sessions is {max_sessions}; it must be at least 1")
         self.max_sessions = max_sessions
         self._records: OrderedDict[bytes, Record] = OrderedDict()
-        # Ids by the minute in which they expire, so that a sweep looks at dead records only.
+        # Ids by the minute in which they expire, so that a sweep visits expired records only.
         self._by_minute: dict[int, set[bytes]] = {}
-        self._evicted = 0
+        self._evictions = 0
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class MemoryStore(Store):
         removed = 0
         for minute in sorted(m for m in self._by_minute if (m + 1) * 60 <= now):
             ids = self._by_minute[minute]
-            # By pop(): an iterator would pass, each time anew, over the places of all that went.
+            # Not by an iterator: each new one would pass over the empty places of removed ids.
             while ids and removed < limit:
                 del self._records[ids.pop()]
                 removed += 1
@@ -90,7 +90,7 @@ class MemoryStore(Store):
                     return Outcome.EXISTS
                 self._records[record.id] = record
                 self._note_expiry(record)
-                self._make_room()
+                self._evict()
                 return Outcome.DONE
             case Delete(id):
                 if id in self._records:
@@ -127,14 +127,14 @@ class MemoryStore(Store):
         if not ids:
             del self._by_minute[minute]
 
-    def _make_room(self) -> None:
+    def _evict(self) -> None:
         while len(self._records) > self.max_sessions:
             self._remove(next(iter(self._records)))
-            if self._evicted % 1000 == 0:
+            if self._evictions % 1000 == 0:
                 log.warning(
-                    "the memory store is full (%d sessions): the least recently used go; "
-                    "%d gone before this one",
+                    "the memory store is full (%d sessions) and evicts the least recently used; "
+                    "%d were evicted before",
                     self.max_sessions,
-                    self._evicted,
+                    self._evictions,
                 )
-            self._evicted += 1
+            self._evictions += 1

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from stores.contract import ConfigurationError, Store
+from stores.drivers import BY_SCHEME
 from stores.memory import MemoryStore
-from stores.mongo import MongoStore
-from stores.redis import RedisStore
-from stores.sql import SQLStore
-
-_STORES: dict[str, Callable[[str], Store]] = {
-    "memory": lambda url: _memory(url),
-    **dict.fromkeys(("mongodb", "mongodb+srv"), MongoStore),
-    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys", "redis+cluster"), RedisStore),
-    **dict.fromkeys(("postgresql", "mysql", "mariadb", "sqlite"), SQLStore),
-}
 
 
 def open_store(url: str) -> Store:
-    """Return the store that *url* names; nothing is connected yet.
+    """Return the store that *url* names, without connecting it.
 
     Raises `ConfigurationError` for an unknown scheme, for a malformed URL, and when the store's
     driver is not installed.
     """
     scheme, colon, _ = url.partition(":")
-    make = _STORES.get(scheme.lower()) if colon else None
-    if make is None:
-        known = ", ".join(f"{name}:" if name == "memory" else f"{name}://" for name in _STORES)
-        # Not quoted: what stands before the colon may be half of a password.
+    scheme = scheme.lower()
+    if colon and scheme == "memory":
+        return _memory(url)
+    if not colon or scheme not in BY_SCHEME:
+        known = ", ".join(["memory:", *(f"{name}://" for name in BY_SCHEME)])
+        # The message quotes nothing: the text before the colon may be half of a password.
         raise ConfigurationError(f"the store's URL must begin with one of {known}")
-    return make(url)
+    store: Store = BY_SCHEME[scheme].store_class()(url)
+    return store
 
 
 def _memory(url: str) -> Store:

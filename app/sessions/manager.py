@@ -16,16 +16,16 @@ from app.sessions.cookie import Cookie
 from app.sessions.errors import (
     ConfigurationError,
     SessionConflict,
-    SessionReadOnly,
     SessionTooLarge,
     SessionUnavailable,
 )
 from app.sessions.gateway import Gateway
+from app.sessions.pending import Pending, Presented, Saved
 from app.sessions.recognition import CURRENT, REPLACED, UNKNOWN, Standing, choose, recognise
-from app.sessions.rotation import rotate, take_back, undone
-from app.sessions.session import OPEN, READ_ONLY, SUPERSEDED, Session
-from app.sessions.sweeper import Sweeper
-from stores.contract import JSON, Create, Delete, Outcome, Record, Store, Update
+from app.sessions.rotation import inverse_of, rotate, undo_rotation
+from app.sessions.session import Session
+from app.sessions.stage import Stage
+from stores.contract import Create, Delete, Outcome, Record, Store, Update
 
 
 class SessionManager:
@@ -65,8 +65,7 @@ class SessionManager:
         self.clock = clock
         self._idle = idle_timeout.total_seconds()
         self._lifetime = lifetime.total_seconds()
-        self._gateway = Gateway(store, opened=lambda: self._sweeper.start())
-        self._sweeper = Sweeper(self._gateway, clock)
+        self._gateway = Gateway(store, clock)
         self._background: set[asyncio.Task[None]] = set()
 
     # Its own life. The first session opens the store; a service does so beforehand.
@@ -77,7 +76,6 @@ class SessionManager:
 
     async def close(self) -> None:
         """Close the store and end what runs in the background."""
-        self._sweeper.stop()
         for task in self._background:
             task.cancel()
         await self._gateway.close()
@@ -96,14 +94,15 @@ class SessionManager:
         Raises `SessionUnavailable`. The store is asked only for what has the form of a token.
         """
         now = self.clock()
-        stage = READ_ONLY if read_only else OPEN
-        presented, tokens = (False, []) if header is None else self.cookie.find(header)
+        stage = Stage.READ_ONLY if read_only else Stage.OPEN
+        has_cookie, tokens = (False, []) if header is None else self.cookie.find(header)
+        presented = Presented(now, has_cookie, over_tls)
         if not tokens:
-            return Session(self, None, stage, now, False, presented, over_tls)
+            return Session(self, None, presented, stage)
         if len(tokens) == 1:
             id, secret = token.decode(tokens[0])
             record = await self._gateway.load(id)
-            if record is not None and self._lives(record, now):
+            if record is not None and self._is_alive(record, now):
                 standing = recognise(record, secret, now)
             else:
                 standing = UNKNOWN
@@ -112,71 +111,57 @@ class SessionManager:
         if standing is not CURRENT:
             record = None
             if standing is REPLACED and not read_only:
-                stage = SUPERSEDED
+                stage = Stage.REPLACED
         touch_due = record is not None and self._extension(record, now) is not None
-        return Session(self, record, stage, now, touch_due, presented, over_tls)
+        return Session(self, record, presented, stage, touch_due)
 
-    async def commit(self, session: Session) -> None:
-        """Have the store acknowledge the session's changes; put what the client needs to be told
-        into `session._set_cookie`.
+    async def save(self, pending: Pending) -> Saved:
+        """Have the store acknowledge what a session has pending.
 
-        Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`, and `TypeError` or
-        `ValueError` for a nested value that cannot be kept. Nothing is written then.
+        Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`; nothing is written then.
         """
-        while session._saving is not False:  # by another task of the same request
-            if session._saving is True:
-                session._saving = asyncio.get_running_loop().create_future()
-            await session._saving
-        session._saving = True
+        saved = pending.record
+        if saved is None or pending.ended:
+            return await self._replace(pending)
+        expires = self._extension(saved, pending.presented.at)
+        rotation, secret = None, b""
+        if pending.rotate:
+            rotation, secret = rotate(saved, pending.user, pending.persistent, self.clock())
+        elif not pending.changed and not pending.removed and expires is None:
+            return Saved(saved)
+        update = Update(saved.id, pending.changed, pending.removed, expires, rotation)
+        record = update.applied_to(saved)
+        if pending.changed:
+            self._check_size(record)
         try:
-            changed, removed = session._delta()
-            if session._stage is READ_ONLY:
-                if changed or removed:
-                    raise SessionReadOnly(
-                        "a list or dict of the session was changed in a group with read_only=True"
-                    )
-            elif session._gone or session._stage is SUPERSEDED:
-                session._begin(None)
-            elif session.live:
-                await self._update(session, changed, removed)
-            else:
-                await self._replace(session, changed)
-        finally:
-            waiting, session._saving = session._saving, False
-            if isinstance(waiting, asyncio.Future):
-                waiting.set_result(None)
+            outcome = await self._gateway.write(update)
+        except SessionUnavailable:
+            if rotation is not None:
+                inverse = inverse_of(saved, update, rotation, self.clock())
+                self._run(undo_rotation(self._gateway, inverse))
+            raise
+        if outcome is Outcome.CONFLICT:
+            raise SessionConflict("the session's token was replaced meanwhile; send it again")
+        if outcome is Outcome.MISSING:
+            return Saved(None, gone=True)
+        if rotation is None:
+            return Saved(record)
+        return Saved(record, self._make_cookie(pending, record, secret, rotation.rotated))
 
-    async def refresh(self, session: Session) -> bool:
-        """Go on from what the store has; return whether there is anything under this token.
+    async def reload(self, record: Record) -> Record | None:
+        """Return *record* as the store has it now; `None` if it is dead or has another token.
 
         Raises `SessionUnavailable`.
         """
-        record = await self._read_again(session)
-        if record is not None:
-            session._begin(record)
-        return record is not None
-
-    async def still_lives(self, session: Session) -> bool:
-        """Return whether the session's token opens its record, leaving its changes as they are.
-
-        Raises `SessionUnavailable`.
-        """
-        return await self._read_again(session) is not None
-
-    async def _read_again(self, session: Session) -> Record | None:
-        saved = session._saved
-        if saved is None or session._destroyed:
-            return None
-        record = await self._gateway.load(saved.id)
+        found = await self._gateway.load(record.id)
         if (
-            record is None
-            or not self._lives(record, self.clock())
+            found is None
+            or not self._is_alive(found, self.clock())
             # Its token was replaced: who holds this connection may not be who has signed in.
-            or not compare_digest(record.secret_hash, saved.secret_hash)
+            or not compare_digest(found.secret_hash, record.secret_hash)
         ):
-            self._drop(session)
             return None
-        return record
+        return found
 
     # Reading
 
@@ -184,61 +169,29 @@ class SessionManager:
         """Return the living record that several tokens lead to, from one store call."""
         ids, secrets = zip(*map(token.decode, tokens), strict=True)
         found = zip(secrets, await self._gateway.load_each(ids), strict=True)
-        return choose([(s, r) for s, r in found if r is not None and self._lives(r, now)], now)
+        return choose([(s, r) for s, r in found if r is not None and self._is_alive(r, now)], now)
 
-    def _lives(self, record: Record, now: float) -> bool:
+    def _is_alive(self, record: Record, now: float) -> bool:
         return now < record.expires and now < record.created + self._lifetime
 
     # Writing
 
-    async def _update(self, session: Session, changed: dict[str, JSON], removed: list[str]) -> None:
-        saved = session._saved
-        assert saved is not None
-        expires = self._extension(saved, session._presented_at)
-        rotation, secret = None, b""
-        if session._rotating:
-            rotation, secret = rotate(saved, session._user, session.persistent, self.clock())
-        elif not changed and not removed and expires is None:
-            return
-        update = Update(saved.id, changed, removed, expires, rotation)
-        record = update.applied_to(saved)
-        if changed:
-            self._check_size(record)
-        try:
-            outcome = await self._gateway.write(update)
-        except SessionUnavailable:
-            if rotation is not None:
-                self._run(take_back(self._gateway, undone(saved, update, rotation, self.clock())))
-            raise
-        if outcome is Outcome.CONFLICT:
-            raise SessionConflict("the session's token was replaced meanwhile; send it again")
-        if outcome is Outcome.MISSING:
-            self._drop(session)
-            return
-        if rotation is not None:
-            self._tell(session, record, secret, rotation.rotated)
-        session._acknowledge(record, rotated=rotation is not None, destroyed=0)
-
-    async def _replace(self, session: Session, changed: dict[str, JSON]) -> None:
-        """Begin a new record if there is something to keep, then end the one that was destroyed.
+    async def _replace(self, pending: Pending) -> Saved:
+        """Begin a new record if there is something to keep, then end the former one.
 
         In that order, so that a failure leaves the client where it was.
         """
-        destroyed = session._destroyed
-        ending = session._saved if destroyed else None
-        record, begun = None, None
-        if changed or session._user is not None:
-            begun = await self._create(session, changed)
-        if ending is not None:
-            await self._gateway.write(Delete(ending.id))
-        if begun is not None:
-            record, secret = begun
-            self._tell(session, record, secret, record.created)
-        elif destroyed and (session._cookie_presented or session._set_cookie is not None):
-            session._set_cookie = self.cookie.render_removal(over_tls=session._over_tls)
-        session._acknowledge(record, rotated=True, destroyed=destroyed)
+        record, cookie = None, None
+        if pending.changed or pending.user is not None:
+            record, secret = await self._create(pending)
+            cookie = self._make_cookie(pending, record, secret, record.created)
+        elif pending.ended and pending.cookie_to_remove:
+            cookie = self.cookie.render_removal(over_tls=pending.presented.over_tls)
+        if pending.record is not None:
+            await self._gateway.write(Delete(pending.record.id))
+        return Saved(record, cookie)
 
-    async def _create(self, session: Session, data: dict[str, JSON]) -> tuple[Record, bytes]:
+    async def _create(self, pending: Pending) -> tuple[Record, bytes]:
         """Have the store keep a new record; return it and its secret."""
         now = self.clock()
         secret = token.new_secret()
@@ -247,9 +200,9 @@ class SessionManager:
             secret_hash=token.hash_secret(secret),
             created=now,
             expires=now + min(self._idle, self._lifetime),
-            data=data,
-            user=session._user,
-            persistent=session.persistent,
+            data=pending.changed,
+            user=pending.user,
+            persistent=pending.persistent,
         )
         self._check_size(record)
         if await self._gateway.write(Create(record)) is not Outcome.DONE:
@@ -272,20 +225,14 @@ class SessionManager:
             expires = end
         return expires if expires - record.expires >= self._idle / 10 else None
 
-    def _tell(self, session: Session, record: Record, secret: bytes, now: float) -> None:
-        """Prepare the cookie; its age is what is left of the life-time, so a touch needs none."""
+    def _make_cookie(self, pending: Pending, record: Record, secret: bytes, now: float) -> str:
+        """Return the new token's cookie, which lasts as long as the session can be extended."""
         left = record.created + self._lifetime - now
-        session._set_cookie = self.cookie.render(
+        return self.cookie.render(
             token.encode(record.id, secret),
             max_age=max(int(left), 0) if record.persistent else None,
-            over_tls=session._over_tls,
+            over_tls=pending.presented.over_tls,
         )
-
-    def _drop(self, session: Session) -> None:
-        """Let a session that was destroyed meanwhile stay so: no record, no cookie."""
-        session._begin(None)
-        session._gone = True
-        session._set_cookie = None
 
     # In the background
 

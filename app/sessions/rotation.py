@@ -1,4 +1,4 @@
-"""Replacing a session's token, and taking that back when its outcome is not known."""
+"""Replacing a session's token, and undoing that when its outcome is not known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stores.contract import Record, Rotation, Update
 
 log = logging.getLogger(__name__)
 
-TAKE_BACK_ATTEMPTS = 60
+UNDO_ATTEMPTS = 60
 """Tries, a second apart, at undoing a rotation that the store may or may not have made."""
 
 
@@ -29,19 +29,19 @@ def rotate(saved: Record, user: str | None, persistent: bool, now: float) -> tup
     return rotation, secret
 
 
-async def take_back(gateway: Gateway, undo: Update) -> None:
-    """Go on until the store has answered to *undo*."""
-    for _ in range(TAKE_BACK_ATTEMPTS):
+async def undo_rotation(gateway: Gateway, inverse: Update) -> None:
+    """Send *inverse* until the store has answered."""
+    for _ in range(UNDO_ATTEMPTS):
         try:
-            await gateway.write(undo)
+            await gateway.write(inverse)
             return
         except SessionUnavailable:
             await asyncio.sleep(1)
     log.warning("store %s: a session may have lost its token", gateway.store.name)
 
 
-def undone(saved: Record, update: Update, rotation: Rotation, now: float) -> Update:
-    """Return what undoes *update*, a rotation of *saved* that the store may or may not have made.
+def inverse_of(saved: Record, update: Update, rotation: Rotation, now: float) -> Update:
+    """Return the inverse of *update*, a rotation of *saved* whose outcome is not known.
 
     The client was told 503 and knows no other token than the former one, which must go on working,
     and with the rights it had. Where the rotation was not made, this is a conflict and harmless:

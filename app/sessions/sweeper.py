@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from app.sessions.errors import SessionUnavailable
-from app.sessions.gateway import Gateway
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +20,10 @@ STEP = 500
 class Sweeper:
     """Lets the store remove what expired, round after round, in the loop that started it."""
 
-    def __init__(self, gateway: Gateway, clock: Callable[[], float]) -> None:
-        self._gateway = gateway
+    def __init__(
+        self, sweep: Callable[[float, int], Awaitable[int]], clock: Callable[[], float]
+    ) -> None:
+        self._sweep = sweep
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
         self._round: asyncio.Task[None] | None = None
@@ -47,7 +48,7 @@ class Sweeper:
     async def sweep(self) -> None:
         """Remove everything that is dead now, in small steps."""
         try:
-            while await self._gateway.sweep(self._clock(), STEP) == STEP:
+            while await self._sweep(self._clock(), STEP) == STEP:
                 await asyncio.sleep(0)
         except SessionUnavailable as error:
             log.warning("expired sessions were not removed: %s", error.what)

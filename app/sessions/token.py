@@ -44,6 +44,6 @@ def decode(token: str) -> tuple[bytes, bytes]:
     return raw[:ID_BYTES], raw[ID_BYTES:]
 
 
-def handle(id: bytes) -> str:
+def public_id(id: bytes) -> str:
     """Return the public form of a record id: 22 characters, no help in guessing the token."""
     return urlsafe_b64encode(id).rstrip(b"=").decode("ascii")

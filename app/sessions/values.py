@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
+
+from stores.json_text import encode as encode
 
 MAX_DEPTH = 64
 """Nesting that every store can keep (MongoDB allows 100 levels, some of which are its own)."""
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
-
-encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-"""Return a value as compact JSON text."""
 
 
 def surely_fits(data: Mapping[str, Any], max_bytes: int) -> bool:

@@ -1,124 +1,43 @@
-"""What a `MongoStore` is made from: a URL that is checked first, or a client."""
+"""Making a client of motor, and checking an application's own."""
 
 from __future__ import annotations
 
-import re
-import warnings
+import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from stores.contract import ConfigurationError
+from pymongo import AsyncMongoClient
 
-if TYPE_CHECKING:
+from stores.contract import ConfigurationError
+from stores.drivers import MONGODB
+from stores.mongo.url import driver_errors_explained
+
+if TYPE_CHECKING:  # an application's own AsyncMongoClient works without motor
     from motor.motor_asyncio import AsyncIOMotorClient
     from motor.motor_tornado import MotorClient
-    from pymongo import AsyncMongoClient
 
 Client: TypeAlias = "AsyncIOMotorClient[Any] | MotorClient[Any] | AsyncMongoClient[Any]"
 
-SRV = "mongodb+srv://"
+
+def motor_client_class() -> type[AsyncIOMotorClient[Any]]:
+    """Return motor's client for asyncio; raise `ConfigurationError` unless motor is installed."""
+    client: type[AsyncIOMotorClient[Any]] = MONGODB.load("motor.motor_asyncio").AsyncIOMotorClient
+    return client
 
 
-def database_of(url: str) -> str | None:
-    """Return the database that *url* names; raise `ConfigurationError` for a bad one.
-
-    Of a `mongodb+srv://` URL only the form is checked: its hosts and some of its options are in the
-    name server, which is asked when the store is opened.
-    """
-    checked = url
-    if url.startswith(SRV):
-        checked = "mongodb://" + url.removeprefix(SRV).partition("?")[0]
-        host = checked.rpartition("@")[2].removeprefix("mongodb://").partition("/")[0]
-        if "," in host or ":" in host:
-            raise ConfigurationError(
-                "the store's URL: mongodb+srv:// takes one host name, without a port"
-            )
-    with _errors_of(url), warnings.catch_warnings():
-        warnings.simplefilter("error")  # PyMongo warns of an option that it is going to ignore
-        from pymongo.uri_parser import parse_uri
-
-        parsed = parse_uri(checked)
-    if parsed["collection"]:
-        raise ConfigurationError(
-            "the store's URL names a collection after the database; "
-            "pass it as MongoStore(url, collection=...)"
-        )
-    database: str | None = parsed["database"]
-    return database
-
-
-def check_driver() -> None:
-    """Raise `ConfigurationError` unless motor is installed."""
-    try:
-        import motor
-    except ImportError as error:
-        raise missing(error) from None
-    del motor
-
-
-def connect(url: str) -> Client:
+def make_client(url: str) -> Client:
     """Return a motor client for *url*; its connections are made when they are needed."""
-    from motor.motor_asyncio import AsyncIOMotorClient
-
-    with _errors_of(url):
+    with driver_errors_explained(url):
         # No time-out options: the store gives each operation a deadline of its own.
-        return AsyncIOMotorClient(url)
+        return motor_client_class()(url)
 
 
 def check_client(client: object) -> None:
-    """Raise `ConfigurationError` unless *client* is one that a store can use."""
-    from pymongo import AsyncMongoClient
-
-    if isinstance(client, AsyncMongoClient):
-        return
-    try:
-        from motor.core import AgnosticClient
-    except ImportError as error:
-        raise missing(error) from None
-    if not isinstance(client, AgnosticClient):
+    """Raise `ConfigurationError` unless the store can use *client*."""
+    motor: Any = sys.modules.get("motor.core")  # imported by whoever made a client of motor
+    if not isinstance(client, AsyncMongoClient) and not (
+        motor and isinstance(client, motor.AgnosticClient)
+    ):
         raise ConfigurationError(
             "MongoStore takes a URL, or a client that is AsyncIOMotorClient, MotorClient or "
             f"AsyncMongoClient, not {type(client).__name__}"
         )
-
-
-def name_of(url: str, database: str) -> str:
-    """Return *url* without user name, password and options, for people."""
-    scheme, _, rest = url.partition("://")
-    hosts = rest.rpartition("@")[2].partition("/")[0].partition("?")[0]
-    return f"{scheme}://{hosts}/{database}"
-
-
-def missing(error: ImportError) -> ConfigurationError:
-    """Return what says how to install the driver that could not be imported."""
-    return ConfigurationError(f"MongoDB needs the package {error.name}: pip install motor")
-
-
-class _errors_of:  # noqa: N801 - reads as what it does
-    """Turns what PyMongo raises for a URL into errors that quote nothing of it."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        from pymongo.errors import PyMongoError
-
-        # OSError: a file that an option names.
-        if isinstance(error, (PyMongoError, ValueError, TypeError, OSError, Warning)):
-            raise ConfigurationError(_mistake(self._url, str(error))) from None
-
-
-def _mistake(url: str, message: str) -> str:
-    """Name the option that *message* is about, if it is; nothing else of a URL is safe to quote."""
-    options = re.findall(r"[?&;]([A-Za-z]+)=", url.rpartition("@")[2])
-    named = [option for option in options if option.lower() in message.lower()]
-    if "No such file" in message or "Permission denied" in message:
-        return "the store's URL has a MongoDB option that names a file which cannot be read"
-    if named:
-        return f"the store's URL has an option that MongoDB does not take so: {' or '.join(named)}"
-    return (
-        "the store's URL is not a MongoDB URL: write mongodb://user:password@host:port/database, "
-        "with user name and password percent-encoded"
-    )

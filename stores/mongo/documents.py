@@ -13,22 +13,22 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from pymongo import DeleteOne, InsertOne, UpdateOne
+
 from stores.contract import JSON, Change, Create, Delete, Record, Update
 
 FIELDS = frozenset({"secret", "created", "expires", "persistent", "data"})
-"""Those that every session's document has beside its `_id`."""
+"""The fields of every session's document, beside its `_id`."""
 
-_EPOCH = datetime(1970, 1, 1)  # without a zone, as PyMongo returns dates, which are UTC
+_EPOCH = datetime(1970, 1, 1)  # PyMongo returns dates in UTC without a zone
 
 
 def operations(changes: Sequence[Change]) -> list[Any]:
     """Return PyMongo's bulk-write operations for *changes*."""
-    from pymongo import DeleteOne, InsertOne, UpdateOne
-
-    return [_operation(change, InsertOne, UpdateOne, DeleteOne) for change in changes]
+    return [_operation(change) for change in changes]
 
 
-def _operation(change: Change, insert: Any, update: Any, delete: Any) -> Any:
+def _operation(change: Change) -> Any:
     if isinstance(change, Update):
         where: dict[str, Any] = {"_id": change.id}
         fields: dict[str, Any] = {
@@ -49,11 +49,11 @@ def _operation(change: Change, insert: Any, update: Any, delete: Any) -> Any:
             operators["$unset"] = {f"data.{_escape(key)}": "" for key in change.unset}
         if change.expires is not None:
             operators["$max"] = {"expires": _date(change.expires)}
-        return update(where, operators)
+        return UpdateOne(where, operators)
     if isinstance(change, Create):
-        return insert(_document(change.record))
+        return InsertOne(_document(change.record))
     assert isinstance(change, Delete)
-    return delete({"_id": change.id})
+    return DeleteOne({"_id": change.id})
 
 
 def _document(record: Record) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _document(record: Record) -> dict[str, Any]:
 
 
 def record(document: Mapping[str, Any]) -> Record:
-    """Return the record that *document* keeps."""
+    """Return *document* as a record."""
     rotated = document.get("rotated")
     return Record(
         document["_id"],
@@ -94,9 +94,9 @@ def _time(date: datetime) -> float:
     return (date - _EPOCH).total_seconds()
 
 
-# Keys. MongoDB reads a dot in an update as a path, a leading dollar sign as an operator or (nested)
-# a reference, and BSON ends a key at NUL; so these, the empty key and the escape sign itself are
-# percent-encoded. An ordinary key stands as it is.
+# Keys. In an update, MongoDB reads a dot as a path, and a leading dollar sign as an operator or a
+# reference. BSON ends a key at NUL. So these, the empty key and the percent sign are
+# percent-encoded; any other key is kept as it is.
 _SPECIAL = re.compile(r"[%.$\x00]")
 _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 _EMPTY = "%"
@@ -133,5 +133,5 @@ def _from_bson(value: Any) -> JSON:
     if kind is list:
         return [_from_bson(item) for item in value]
     if isinstance(value, int) and kind is not bool:
-        return int(value)  # bson.Int64, a subclass: what comes back must be what was put in
+        return int(value)  # bson.Int64 is a subclass, and a session holds exact types
     return cast(JSON, value)

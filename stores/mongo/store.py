@@ -1,15 +1,22 @@
 """Sessions in MongoDB, through motor or PyMongo's own asynchronous client.
 
-Writes are acknowledged by a majority, reads go to the primary, and a TTL index on `expires` lets
-the server remove what is dead. A plain update is `updateOne` without upsert; a rotation has the
-expected secret in its filter.
+A majority acknowledges each write, and reads go to the primary. A TTL index on `expires` makes the
+server remove expired sessions. An update is `updateOne` without upsert; a rotation has the expected
+secret in its filter.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
+
+import pymongo
+from bson.codec_options import CodecOptions
+from pymongo import ReadPreference, WriteConcern
+from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from stores.contract import (
     Change,
@@ -20,21 +27,14 @@ from stores.contract import (
     StoreUnavailable,
     Update,
 )
-from stores.mongo.client import (
-    Client,
-    check_client,
-    check_driver,
-    connect,
-    database_of,
-    missing,
-    name_of,
-)
+from stores.mongo.client import Client, check_client, make_client, motor_client_class
 from stores.mongo.documents import FIELDS, operations, record
+from stores.mongo.url import database_of, name_of
 
 DUPLICATE_KEY = 11000
 DEFAULT_DATABASE = "sessions"
 
-# What creating the index is answered when something else is there.
+# The server's codes when something else exists in the place of the index or the collection.
 INDEX_CONFLICTS = {85, 86}  # IndexOptionsConflict, IndexKeySpecsConflict
 NOT_A_PLAIN_COLLECTION = {67, 72, 166}  # capped, time series, view
 
@@ -44,8 +44,11 @@ class MongoStore(Store):
 
     *source* is a URL (`mongodb://` or `mongodb+srv://`), from which a motor client is made when
     the store is opened, or a client of the application's own: motor's `AsyncIOMotorClient` or
-    `MotorClient`, or PyMongo's `AsyncMongoClient`. A client that was passed in is not closed.
-    *database* is by default the one the URL names, else "sessions". *timeout* is in seconds.
+    `MotorClient`, or PyMongo's `AsyncMongoClient`. The store does not close such a client.
+    *database* is by default the one the URL names, else "sessions". *timeout* bounds a whole
+    operation, in seconds.
+
+    Raises `ConfigurationError` for a bad URL, another kind of client, and without motor for a URL.
     """
 
     def __init__(
@@ -56,17 +59,13 @@ class MongoStore(Store):
         collection: str = "sessions",
         timeout: float = 2.0,
     ) -> None:
-        try:
-            import pymongo  # noqa: F401
-        except ImportError as error:
-            raise missing(error) from None
         self.timeout = timeout
         self._collection_name = collection
         self._url: str | None = None
         self._client: Any = None
         self._collection: Any = None
         if isinstance(source, str):
-            check_driver()
+            motor_client_class()  # so that a missing driver is found before the store is opened
             self._url = source
             self._database = database or database_of(source) or DEFAULT_DATABASE
         else:
@@ -81,11 +80,11 @@ class MongoStore(Store):
         return name_of(self._url, self._database)
 
     async def open(self) -> None:
-        # At DEBUG level PyMongo logs every command with what it holds: values and secrets.
+        # At DEBUG level, PyMongo logs every command with its values and secrets.
         logging.getLogger("pymongo.command").setLevel(logging.INFO)
         if self._client is None:
             assert self._url is not None
-            self._client = connect(self._url)
+            self._client = make_client(self._url)
         collection = _collection(self._client[self._database], self._collection_name)
         with self._deadline():
             await self._make_index(collection)
@@ -104,25 +103,23 @@ class MongoStore(Store):
     async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
         collection = self._opened()
         with self._deadline():
-            if len(ids) == 1:  # what both driver and server have a shorter way for
+            if len(ids) == 1:  # find_one is faster, in the driver and in the server
                 document = await collection.find_one({"_id": ids[0]})
                 documents = [] if document is None else [document]
             else:
-                # One more, for the server to see that there is none, and that the cursor is done.
+                # One more than there can be, so that the first batch ends the cursor.
                 found = collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
                 documents = await found.to_list(None)
         return {document["_id"]: record(document) for document in documents}
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        from pymongo.errors import BulkWriteError
-
         collection = self._opened()
-        if not changes:  # which PyMongo takes for a mistake
+        if not changes:  # PyMongo refuses an empty bulk write
             return []
         outcomes = [Outcome.DONE] * len(changes)
         with self._deadline():
             try:
-                # Unordered: a taken id must not stop the others.
+                # Unordered, so that an id that exists does not stop the others.
                 result = await collection.bulk_write(operations(changes), ordered=False)
                 matched = result.matched_count
             except BulkWriteError as error:
@@ -139,16 +136,15 @@ class MongoStore(Store):
                     outcomes[e["index"]] = Outcome.EXISTS
             updates = {i: c for i, c in enumerate(changes) if isinstance(c, Update)}
             if matched < len(updates):
-                outcomes_of_updates = await self._what_became_of(updates)
+                outcomes_of_updates = await self._outcomes_of(updates)
                 for i, outcome in outcomes_of_updates.items():
                     outcomes[i] = outcome
         return outcomes
 
-    async def _what_became_of(self, updates: Mapping[int, Update]) -> dict[int, Outcome]:
-        """Tell which updates of a batch did not apply; MongoDB 6 only says how many.
+    async def _outcomes_of(self, updates: Mapping[int, Update]) -> dict[int, Outcome]:
+        """Return the outcome of each update of a batch; MongoDB only says how many matched.
 
-        Ids are never used again and secrets are never repeated, so that the state after the batch
-        tells what happened in it.
+        Ids and secrets are never reused, so the state after the batch shows what happened in it.
         """
         ids = list({update.id for update in updates.values()})
         cursor = self._collection.find({"_id": {"$in": ids}}, {"secret": 1, "former": 1})
@@ -165,27 +161,25 @@ class MongoStore(Store):
         return outcomes
 
     async def _make_index(self, collection: Any) -> None:
-        """Make the TTL index, unless it is there or what is there is not for sessions."""
-        from pymongo.errors import OperationFailure
-
+        """Create the TTL index; refuse a collection that is not for sessions."""
         where = f"collection {collection.name} of database {self._database}"
-        # The index would have the server remove another application's documents.
+        # In another application's collection, the index would make the server remove documents.
         sample = await collection.find_one({}, dict.fromkeys(FIELDS, 1))
         if sample is not None and not FIELDS.issubset(sample):
             raise ConfigurationError(
-                f"{where} holds documents that are not sessions; name another collection"
+                f"{where} has documents that are not sessions; choose another collection"
             )
         try:
             await collection.create_index("expires", expireAfterSeconds=0)
         except OperationFailure as error:
             if error.code in INDEX_CONFLICTS:
                 raise ConfigurationError(
-                    f"{where} has an index of its own on `expires`, or of the name expires_1: "
-                    "drop that index, or name another collection"
+                    f"{where} has another index on `expires`, or one named expires_1; "
+                    "drop that index, or choose another collection"
                 ) from None
             if error.code in NOT_A_PLAIN_COLLECTION:
                 raise ConfigurationError(
-                    f"{where} is a view, capped or a time series; name another collection"
+                    f"{where} is a view, capped or a time series; choose another collection"
                 ) from None
             raise
 
@@ -194,45 +188,28 @@ class MongoStore(Store):
             raise StoreUnavailable("the MongoDB store is not open")
         return self._collection
 
-    def _deadline(self) -> _Deadline:
-        return _Deadline(self.timeout)
+    @contextmanager
+    def _deadline(self) -> Iterator[None]:
+        """Bound what PyMongo does inside, and turn its errors into `StoreUnavailable`.
 
-
-class _Deadline:
-    """Bounds what PyMongo does inside, and turns its errors into `StoreUnavailable`.
-
-    Without it a driver thread would go on waiting for a server (30 s by default) long after the
-    request it worked for has been answered.
-    """
-
-    def __init__(self, seconds: float | None) -> None:
-        import pymongo
-
-        self._timeout = pymongo.timeout(seconds)
-
-    def __enter__(self) -> None:
-        self._timeout.__enter__()
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
-
-        self._timeout.__exit__(kind, error, traceback)
-        if isinstance(error, OperationFailure):
+        Without this deadline, a driver thread would go on waiting for a server (30 s by default)
+        long after its request was answered.
+        """
+        try:
+            with pymongo.timeout(self.timeout):
+                yield
+        except OperationFailure as error:
             # The server's message may quote the document; its code's name does not.
             details = error.details or {}
             what = details.get("codeName") or f"code {error.code}"
             raise StoreUnavailable(f"MongoDB refused: {what}") from None
-        if isinstance(error, PyMongoError):
+        except PyMongoError as error:
             what = "does not answer" if isinstance(error, ConnectionFailure) else "failed"
             raise StoreUnavailable(f"MongoDB {what} ({type(error).__name__})") from None
 
 
 def _collection(database: Any, name: str) -> Any:
-    """Return the collection with settings of its own, whatever the client's are."""
-    from bson.codec_options import CodecOptions
-    from pymongo import ReadPreference, WriteConcern
-    from pymongo.read_concern import ReadConcern
-
+    """Return the collection with the store's settings in the place of the client's."""
     return database.get_collection(
         name,
         codec_options=CodecOptions(),

@@ -22,7 +22,7 @@ from redis.exceptions import (
 from stores.redis.exchange import Command, exchange
 
 REFRESH_INTERVAL = 1.0
-"""Seconds between two looks at who serves what in a cluster that does not answer."""
+"""Seconds between two refreshes of the slots' map while the cluster does not answer."""
 
 _SIGNS_OF_CHANGE = (
     exceptions.ConnectionError,
@@ -41,7 +41,7 @@ class Cluster:
         self._refreshed = -REFRESH_INTERVAL
 
     async def open(self) -> None:
-        """Learn which node has what. Raises an error of redis-py when none tells."""
+        """Load the slots' map. Raises an error of redis-py when no node answers."""
         await self._client.initialize()
 
     async def close(self) -> None:
@@ -51,14 +51,14 @@ class Cluster:
             await asyncio.gather(self._refreshing, return_exceptions=True)
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
-        """Return the answers in order, errors among them; a node that is down fails its own."""
+        """Return the answers in order, errors among them; a dead node fails its own commands."""
         try:
             answers = await self._send_to([(self._node_of(c), [c]) for c in commands])
             if any(isinstance(answer, _SIGNS_OF_CHANGE) for answer in answers):
                 self._refresh_later()
             redirected = [i for i, answer in enumerate(answers) if isinstance(answer, AskError)]
             if redirected:
-                directed = [self._directed(commands[i], answers[i]) for i in redirected]
+                directed = [self._redirected(commands[i], answers[i]) for i in redirected]
                 for i, answer in zip(redirected, await self._send_to(directed), strict=True):
                     answers[i] = answer
             return answers
@@ -78,10 +78,10 @@ class Cluster:
             node = None
         return node or ClusterDownError("", status_code="CLUSTERDOWN")
 
-    def _directed(
+    def _redirected(
         self, command: Command, error: AskError
     ) -> tuple[ClusterNode | RedisError, list[Command]]:
-        """Return where a node says that the key is (MOVED) or will be (ASK), and what to send."""
+        """Return the node that an answer MOVED or ASK names, and what to send there."""
         node = self._client.get_node(error.host, error.port)
         if isinstance(error, MovedError):
             return node or error, [command]
@@ -90,9 +90,9 @@ class Cluster:
     async def _send_to(
         self, directed: Sequence[tuple[ClusterNode | RedisError, list[Command]]]
     ) -> list[Any]:
-        """Return the answer to the last of each item's commands; an error for a node is the answer.
+        """Return the answer to each item's last command; all commands for a node go together.
 
-        All commands for one node go together.
+        An item with an error in the place of its node has this error as its answer.
         """
         answers: list[Any] = [None] * len(directed)
         by_node: dict[ClusterNode, tuple[list[int], list[Command]]] = {}
@@ -110,9 +110,9 @@ class Cluster:
         return answers
 
     def _refresh_later(self) -> None:
-        """Look in the background at who serves what now.
+        """Load the slots' map again, in the background.
 
-        redis-py would do so before it repeats a command, which it is told not to do.
+        redis-py does so only before it repeats a command, which this store forbids it.
         """
         now = asyncio.get_running_loop().time()
         if now - self._refreshed >= REFRESH_INTERVAL and (
@@ -122,13 +122,13 @@ class Cluster:
             self._refreshing = asyncio.create_task(self._refresh())
 
     async def _refresh(self) -> None:
-        # If it fails, the next failure of an operation makes it look again.
+        # When this fails, the next operation that fails starts another refresh.
         with suppress(RedisError, RedisClusterException, OSError):
             await self._client.nodes_manager.initialize()
 
 
 async def _send(node: ClusterNode, commands: list[Command]) -> list[Any]:
-    """Send commands to a node; when it cannot be reached, the error answers all of them."""
+    """Send commands to a node; when it cannot be reached, each answer is the error."""
     try:
         connection = node.acquire_connection()
     except exceptions.ConnectionError as error:

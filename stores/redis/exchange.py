@@ -1,7 +1,7 @@
 """Many commands sent together over one connection, and their answers.
 
-Not through redis-py's pipelines: they take twice the time, and would not tell a connection that
-broke, after which a read is worth repeating, from a server that does not answer.
+redis-py's pipelines take twice the time. They also hide whether the connection broke, after which a
+read is worth repeating, or the server does not answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Command: TypeAlias = tuple[bytes, ...]
 
 
 class ConnectionBroken(exceptions.ConnectionError):
-    """The connection ended before the answer came; whether the command was run is not known."""
+    """The connection ended before the answer came. The command may have been run."""
 
 
 class OneServer:
@@ -26,17 +26,17 @@ class OneServer:
         self._pool = client.connection_pool
 
     async def open(self) -> None:
-        """Learn what sending needs: nothing."""
+        """Do nothing: one server has no slots' map to load."""
 
     async def close(self) -> None:
-        """End what runs in the background: nothing."""
+        """Do nothing: nothing runs in the background."""
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """Return the answers in order, errors and `ConnectionBroken` among them.
 
         Raises an error of redis-py when the server cannot be reached.
         """
-        connection = await self._pool.get_connection()  # one that the server closed is replaced
+        connection = await self._pool.get_connection()  # it replaces a closed one
         try:
             return await exchange(connection, commands)
         finally:
@@ -48,12 +48,12 @@ class OneServer:
 
 
 async def exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
-    """Send the commands and return their answers; what broke a connection answers all the rest.
+    """Send the commands and return their answers; the error that broke a connection fills the rest.
 
-    When it is cancelled, redis-py closes the connection, which still owes answers.
+    A cancelled read still has answers to come, so redis-py closes the connection.
     """
     answers: list[Any] = []
-    if not commands:  # asyncio of Python 3.12 and 3.13 never gets rid of nothing to write
+    if not commands:  # asyncio of Python 3.12 and 3.13 never finishes an empty write
         return answers
     try:
         await connection.send_packed_command(_pack(commands))

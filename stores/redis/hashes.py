@@ -1,4 +1,4 @@
-"""From a record to the fields of a hash and back, all of it text."""
+"""Records as hashes whose fields are text, and updates as arguments of the script."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def _data_fields(data: Mapping[str, JSON]) -> list[bytes]:
 
 
 def arguments_of(update: Update) -> list[bytes]:
-    """Return what the update script takes: conditions, fields to set after their count, fields to
-    remove.
-    """
+    """Return the arguments of the update script, see `stores.redis.scripts.UPDATE`."""
     written = _data_fields(update.set)
     removed = [b"d:" + key.encode() for key in update.unset]
     expected = b""
@@ -79,7 +77,7 @@ def record_of(id: bytes, answer: Sequence[bytes] | Mapping[bytes, bytes]) -> Rec
 def _data(fields: Mapping[bytes, bytes]) -> dict[str, JSON]:
     if not fields:
         return {}
-    # All values in one go: a call of the decoder for each would take longer than its work.
+    # One call of the decoder for all values: a call for each costs more than the decoding.
     values = decode(f"[{b','.join(fields.values()).decode()}]")
     return dict(zip([field[2:].decode() for field in fields], values, strict=True))
 

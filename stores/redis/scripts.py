@@ -1,6 +1,6 @@
 """The two Lua scripts by which a session is created and changed.
 
-A script makes the condition and the change one step, and names one key only, as a cluster demands.
+A script makes the condition and the change one step. It names one key, as a cluster requires.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Final
 
 
 class Script:
-    """A Lua script. The shebang has the server refuse it whole on a replica or when memory is full.
+    """A Lua script. Its shebang makes a replica or a full server refuse it as a whole.
 
-    The server keeps a script by its SHA-1 until it restarts or is told to forget; a script it does
-    not know was not run, and is sent in full.
+    The server caches scripts by their SHA-1, until a restart or SCRIPT FLUSH. It does not run a
+    script that it does not know; the store then sends the source.
     """
 
     def __init__(self, body: str) -> None:
@@ -21,7 +21,7 @@ class Script:
         self.sha: Final = sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
 
-# unpack() takes some thousand values at a time, a session may have more keys than that.
+# unpack() takes a few thousand values at most; a session may have more keys.
 CREATE = Script("""
 if redis.call('EXISTS', KEYS[1]) == 1 then return 2 end
 for i = 2, #ARGV, 1000 do
@@ -30,7 +30,7 @@ end
 redis.call('PEXPIREAT', KEYS[1], ARGV[1])
 return 1
 """)
-"""Takes the time to expire at in milliseconds, then fields. Answers 1, or 2 if the key exists."""
+"""Takes the expiry in milliseconds, then the fields. Returns 1, or 2 when the key exists."""
 
 UPDATE = Script("""
 local expected, expires, last = ARGV[1], ARGV[2], 3 + tonumber(ARGV[3])
@@ -49,9 +49,9 @@ if expires ~= '' and tonumber(expires) > tonumber(now[2]) then
 end
 return 1
 """)
-"""Takes the secret that a rotation expects, the time to expire at in seconds (both may be empty),
-how many of the words that follow are fields to set, these, and the fields to remove. Answers 1, 3
-if there is no such key, 4 if the secret is another.
+"""Takes the secret that a rotation expects, the expiry in seconds (both may be empty), the number
+of words with fields to set, these words, and the fields to remove. Returns 1; 3 when the key does
+not exist; 4 when the secret is another.
 """
 
 SOURCES: Final = {script.sha: script.source for script in (CREATE, UPDATE)}

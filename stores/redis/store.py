@@ -5,26 +5,27 @@ public handle::
 
     HGETALL session:3q2-7wAAAAAAAAAAAAAAAA
     secret "9f86d0…"  created "1763910000.25"  expires "1763996400.25"  persistent "1"
-    user "ada"  former "60303a…"  rotated "1763910007.5"          (where there is one)
+    user "ada"  former "60303a…"  rotated "1763910007.5"          (each optional)
     d:name "\\"ada\\""  d:cart "[{\\"sku\\":\\"x\\",\\"price\\":9.5}]"   (a field a key, as JSON)
 
-The server expires the key by itself. Creating and changing are one Lua script each, so that the
-condition and the change are one step; a script names one key only, as a cluster demands.
+The server expires the key by itself. One Lua script creates, another changes, so that the condition
+and the change are one step.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from stores.contract import (
     Change,
-    ConfigurationError,
     Create,
     Outcome,
     Record,
@@ -32,27 +33,18 @@ from stores.contract import (
     StoreUnavailable,
     Update,
 )
-from stores.redis.client import (
-    MAX_CONNECTIONS,
-    RedisUrl,
-    check_client,
-    eviction_of,
-    name_of,
-    reason_of,
-)
+from stores.redis.client import MAX_CONNECTIONS, make_client
+from stores.redis.cluster import Cluster
+from stores.redis.errors import reason_of
+from stores.redis.eviction import warn_of_eviction
+from stores.redis.exchange import Command, ConnectionBroken, OneServer
 from stores.redis.hashes import arguments_of, fields_of, record_of
+from stores.redis.own_client import check_client, name_of
 from stores.redis.scripts import CREATE, SOURCES, UPDATE
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis, RedisCluster
-
-    from stores.redis.cluster import Cluster
-    from stores.redis.exchange import Command, OneServer
-
-log = logging.getLogger(__name__)
+from stores.redis.url import RedisUrl, read_url
 
 _OUTCOMES = {
-    0: Outcome.DONE,  # UNLINK: it was not there
+    0: Outcome.DONE,  # UNLINK of a key that does not exist
     1: Outcome.DONE,
     2: Outcome.EXISTS,
     3: Outcome.MISSING,
@@ -65,9 +57,11 @@ class RedisStore(Store):
 
     *source* is a URL (`redis://`, `rediss://`, the same with `valkey`, `redis+cluster://` with one
     host or several, comma-separated), or a `redis.asyncio` client of the application's own,
-    `Redis` or `RedisCluster`, which is not closed; made with `protocol=2`, it notices a connection
-    that the server closed before it is used. *timeout* is in seconds and holds for a whole
-    operation. A write whose outcome is unknown is never repeated.
+    `Redis` or `RedisCluster`. The store does not close such a client. Make it with `protocol=2`, so
+    that it replaces a connection that the server closed. *timeout* bounds a whole operation, in
+    seconds. A write whose outcome is unknown is never repeated.
+
+    Raises `ConfigurationError` for a bad URL and a client that cannot be used.
     """
 
     timeout: float
@@ -79,29 +73,17 @@ class RedisStore(Store):
         prefix: str = "session:",
         timeout: float = 2.0,
     ) -> None:
-        try:
-            from redis.asyncio import Redis, RedisCluster
-        except ImportError as error:
-            raise ConfigurationError(
-                f"Redis and Valkey need the package {error.name}: pip install '.[redis]'"
-            ) from None
         self.timeout = timeout
         self._prefix = prefix.encode()
         self._url: RedisUrl | None = None
         self._client: Any = None
         if isinstance(source, str):
-            self._url = RedisUrl(source)
+            self._url = read_url(source)
             self._name = self._url.name
-        elif isinstance(source, Redis | RedisCluster):
-            self._client = source
-            check_client(source)
-            self._name = name_of(source)
         else:
-            raise ConfigurationError(
-                "RedisStore takes a URL, or a Redis or RedisCluster client of redis.asyncio, "
-                f"not {type(source).__name__}"
-            )
-        self._servers: OneServer | Cluster | None = None  # there are some while the store is open
+            self._client = check_client(source)
+            self._name = name_of(self._client)
+        self._servers: OneServer | Cluster | None = None  # set while the store is open
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._warned = False
 
@@ -110,15 +92,10 @@ class RedisStore(Store):
         return self._name
 
     async def open(self) -> None:
-        from redis.asyncio import RedisCluster
-
         if self._client is None:
             assert self._url is not None
-            self._client = self._url.client(self.timeout)
+            self._client = make_client(self._url, self.timeout)
         if self._servers is None:
-            from stores.redis.cluster import Cluster
-            from stores.redis.exchange import OneServer
-
             is_cluster = isinstance(self._client, RedisCluster)
             self._servers = Cluster(self._client) if is_cluster else OneServer(self._client)
         async with self._operation() as servers:
@@ -129,7 +106,7 @@ class RedisStore(Store):
     async def close(self) -> None:
         servers, self._servers = self._servers, None
         if servers is not None:
-            # What is under way would open connections again; it ends by its deadline.
+            # An operation in flight would open connections again; it ends at its deadline.
             for _ in range(MAX_CONNECTIONS):
                 await self._slots.acquire()
             self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
@@ -137,12 +114,12 @@ class RedisStore(Store):
         if self._url is not None and self._client is not None:
             client, self._client = self._client, None
             await client.aclose()
-            if self._url.is_cluster:  # a client that found no cluster leaves its nodes as they are
+            if self._url.is_cluster:  # a client that found no cluster does not close its nodes
                 await client.nodes_manager.aclose("startup_nodes")
 
     async def ping(self) -> None:
-        # A read of a key, because a server answers PING while it is of no use otherwise (a cluster
-        # that is down, a replica that lost its master).
+        # A server may answer PING and yet not serve keys: in a cluster that is down, or as a
+        # replica without a primary.
         await self._read([(b"HLEN", self._prefix)])
 
     async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
@@ -154,14 +131,14 @@ class RedisStore(Store):
         }
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
-        from redis.exceptions import NoScriptError
-
         commands = [self._command(change) for change in changes]
         async with self._operation() as servers:
             answers = await servers.send(commands)
             if any(isinstance(answer, NoScriptError) for answer in answers):
-                await _send_again(servers, [*map(_in_full, commands)], answers, NoScriptError)
-            _check(answers)
+                await _resend_failed(
+                    servers, [*map(_with_source, commands)], answers, NoScriptError
+                )
+            _raise_if_all_failed(answers)
         return [
             _unavailable(answer) if isinstance(answer, Exception) else _OUTCOMES[answer]
             for answer in answers
@@ -181,39 +158,28 @@ class RedisStore(Store):
         return (b"UNLINK", key)
 
     async def _read(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands that change nothing, hence again where a connection had died."""
-        from stores.redis.exchange import ConnectionBroken
-
+        """Send commands that change nothing; send them again when the connection was dead."""
         async with self._operation() as servers:
             answers = await servers.send(commands)
-            for _ in range(MAX_CONNECTIONS):  # all of them may have, when the server restarted
+            for _ in range(MAX_CONNECTIONS):  # after a restart, all of them may be dead
                 if not any(isinstance(answer, ConnectionBroken) for answer in answers):
                     break
-                await _send_again(servers, commands, answers, ConnectionBroken)
-            _check(answers)
+                await _resend_failed(servers, commands, answers, ConnectionBroken)
+            _raise_if_all_failed(answers)
         return answers
 
     async def _warn_of_eviction(self) -> None:
-        """Say once if the server may drop sessions that have not expired."""
+        """Log once whether a server may drop sessions that have not expired."""
         if self._warned:
             return
         async with self._operation() as servers:
             answers = await servers.send_to_each((b"INFO", b"memory"))
-        policies = {eviction_of(answer) for answer in answers if isinstance(answer, bytes)}
-        for policy in sorted(policies - {""}):
-            log.warning(
-                "store %s: with maxmemory-policy %s, the server ends sessions when its memory is "
-                "full; set noeviction",
-                self._name,
-                policy,
-            )
+        warn_of_eviction(self._name, answers)
         self._warned = True
 
     @asynccontextmanager
     async def _operation(self) -> AsyncIterator[OneServer | Cluster]:
-        """Bound what is done inside in time and in connections; let it fail in one way only."""
-        from redis.exceptions import RedisClusterException, RedisError
-
+        """Bound time and connections; turn every failure into `StoreUnavailable`."""
         try:
             async with asyncio.timeout(self.timeout), self._slots:
                 if self._servers is None:
@@ -227,28 +193,28 @@ class RedisStore(Store):
         raise StoreUnavailable(reason) from None
 
 
-async def _send_again(
+async def _resend_failed(
     servers: OneServer | Cluster,
     commands: Sequence[Command],
     answers: list[Any],
     after: type[Exception],
 ) -> None:
-    """Send again what was answered by *after*, and put the new answers in the place of the old."""
+    """Send the commands again whose answer is an *after*; put the new answers in their places."""
     failed = [i for i, answer in enumerate(answers) if isinstance(answer, after)]
     again = await servers.send([commands[i] for i in failed])
     for i, answer in zip(failed, again, strict=True):
         answers[i] = answer
 
 
-def _in_full(command: Command) -> Command:
-    """Return a command with its script in the place of the script's SHA-1, if it has one."""
+def _with_source(command: Command) -> Command:
+    """Return *command* with the script's source in the place of its SHA-1, if it has one."""
     if command[0] == b"EVALSHA":
         return (b"EVAL", SOURCES[command[1]], *command[2:])
     return command
 
 
-def _check(answers: Sequence[Any]) -> None:
-    """Raise the first error if there is nothing else: a node that is down fails its own alone."""
+def _raise_if_all_failed(answers: Sequence[Any]) -> None:
+    """Raise the first error when all answers are errors; a dead node fails its own sessions."""
     if answers and all(isinstance(answer, Exception) for answer in answers):
         raise answers[0]
 

@@ -1,65 +1,62 @@
-"""One attempt at an operation in a connection of an SQL database."""
+"""One operation in a connection of an SQL database, with its transaction."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stores.contract import ConfigurationError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-    from sqlalchemy.ext.asyncio import AsyncEngine
+from stores.sql.errors import may_work_elsewhere
 
 Answer = TypeVar("Answer")
 
 
 class Attempt:
-    """Work in a connection, done once or again.
-
-    `committing` tells whether the transaction may have been committed; `problem` is why the work
-    had to be repeated.
-    """
+    """Does the work of one operation, once or again."""
 
     connection: Connection
 
     def __init__(self) -> None:
         self.committing = False
-        self.problem = ""
+        """Whether the transaction may have been committed."""
+        self.repeated_because = ""
+        """Why the work was repeated; "" when it was not."""
         self._driver: Any = None
 
-    async def make(self, engine: AsyncEngine, work: Callable[[Attempt], Answer]) -> Answer:
-        from sqlalchemy.exc import DBAPIError
-
-        from stores.sql.errors import is_misplaced
-
+    async def run(self, engine: AsyncEngine, work: Callable[[Attempt], Answer]) -> Answer:
+        """Return what *work* returns in a connection of *engine*."""
         try:
             connection = await engine.connect()
         except (ValueError, TypeError, RuntimeError) as error:
-            # MySQL 8 wants it for passwords that do not travel over TLS.
+            # Without TLS, MySQL 8 needs it to send a password.
             hint = "install cryptography" if "cryptography" in str(error) else type(error).__name__
             raise ConfigurationError(
-                f"the driver cannot connect as the store's URL says ({hint})"
+                f"the driver cannot connect with the store's settings ({hint})"
             ) from None
         try:
-            return await connection.run_sync(self._make, work)
+            return await connection.run_sync(self._work_in, work)
         except DBAPIError as error:
-            if is_misplaced(error):
-                await connection.invalidate()  # the next attempt asks anew who serves
+            if may_work_elsewhere(error):
+                await connection.invalidate()  # the next connection finds the server anew
             raise
         finally:
             self._driver = None
             await connection.close()
 
-    def _make(self, connection: Connection, work: Callable[[Attempt], Answer]) -> Answer:
+    def _work_in(self, connection: Connection, work: Callable[[Attempt], Answer]) -> Answer:
         self.connection = connection
         self._driver = connection.connection.driver_connection
         return work(self)
 
     @contextmanager
     def transaction(self, begin: Sequence[str]) -> Iterator[None]:
+        """Begin a transaction by the statements *begin*; commit it, or roll it back on an error."""
         connection = self.connection
         for statement in begin:
             connection.exec_driver_sql(statement)
@@ -69,7 +66,7 @@ class Attempt:
             connection.exec_driver_sql("COMMIT")
             self.committing = False
         except BaseException:
-            if not connection.invalidated:  # else it is cut, and the server undoes all of it
+            if not connection.invalidated:  # else it has ended, and the server rolls back
                 self._roll_back()
             raise
 
@@ -81,9 +78,9 @@ class Attempt:
                 self.connection.invalidate()
             raise
 
-    def cut(self) -> None:
-        """Cut the connection to a server that does not answer, without a farewell."""
-        # asyncpg, asyncmy; a thread of SQLite's ends by itself.
+    def terminate_connection(self) -> None:
+        """Close the connection to a server that does not answer, at once."""
+        # asyncpg has terminate(), asyncmy has close(); a thread of aiosqlite ends by itself.
         driver = self._driver
         for name in ("terminate", "close"):
             method = getattr(driver, name, None)

@@ -13,7 +13,7 @@ _HINTS = {
     "28P01": "user name or password",
     "3D000": "no such database",
     "42501": "the user has no right to do this",
-    "42P01": "the table is not there",
+    "42P01": "the table does not exist",
     "53100": "its disk is full",
     "53300": "it has too many clients",
     "55P03": "another process holds a lock on the session",
@@ -25,7 +25,7 @@ _HINTS = {
     "1049": "no such database",
     "1114": "its disk is full",
     "1142": "the user has no right to do this",
-    "1146": "the table is not there",
+    "1146": "the table does not exist",
     "1153": "the session is larger than max_allowed_packet",
     "1205": "another process holds a lock on the session",
     "1290": READ_ONLY,
@@ -40,41 +40,41 @@ _HINTS = {
     "SQLITE_READONLY": "the file or its directory is read-only",
 }
 
-_TRANSIENT = frozenset(
+_WORTH_REPEATING = frozenset(
     {
-        *("40001", "40P01", "23505"),  # serialization, deadlock, the id was taken at this moment
-        *("1213", "1205", "1020", "1062"),  # the same
+        *("40001", "40P01", "23505"),  # serialization, deadlock, a concurrent insert of the id
+        *("1213", "1205", "1020", "1062"),  # deadlock, lock wait, changed row, concurrent insert
         *("SQLITE_BUSY", "SQLITE_LOCKED"),
     }
 )
 
 
 def code_of(error: BaseException) -> str:
-    """Return the SQLSTATE, number or name by which the database tells its errors, or ""."""
+    """Return the database's code of the error: an SQLSTATE, number or name; "" without one."""
     original: Any = getattr(error, "orig", None) or error
     if original.args and type(original.args[0]) is int and not isinstance(original, OSError):
         return str(original.args[0])
     if state := getattr(original, "sqlstate", None):
         return str(state)
     if name := getattr(original, "sqlite_errorname", None):
-        # Extended names begin with the plain ones: SQLITE_BUSY_SNAPSHOT.
+        # An extended name begins with the plain one: SQLITE_BUSY_SNAPSHOT.
         return "_".join(str(name).split("_")[:2])
     return ""
 
 
-def is_transient(error: BaseException) -> bool:
-    """Tell whether the transaction was undone because of others, and would succeed if repeated."""
-    return code_of(error) in _TRANSIENT
+def is_worth_repeating(error: BaseException) -> bool:
+    """Tell whether a concurrent transaction caused the error, so that a repetition may succeed."""
+    return code_of(error) in _WORTH_REPEATING
 
 
-def is_misplaced(error: BaseException) -> bool:
-    """Tell whether another server may serve where this one does not: its role has changed."""
+def may_work_elsewhere(error: BaseException) -> bool:
+    """Tell whether the server's role has changed, so that another server may do the work."""
     code = code_of(error)
     return _HINTS.get(code) == READ_ONLY or code.startswith("57P")
 
 
 def reason_of(error: BaseException, database: str) -> str:
-    """Say what happened by codes and names of types: the database's text may quote values."""
+    """Return the reason by code and type: the database's text may quote values."""
     code = code_of(error)
     if not code:
         original: Any = getattr(error, "orig", None) or error

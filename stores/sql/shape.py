@@ -1,4 +1,4 @@
-"""Making the table of sessions, and finding out whether the one that is there will do."""
+"""Creating the table of sessions, and checking one that exists."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from sqlalchemy import Boolean, Column, Connection, Double, Table, inspect, type
 from stores.contract import ConfigurationError
 
 
-def make(connection: Connection, table: Table) -> None:
-    """Make the table and its index, where they are not there yet.
+def create_table(connection: Connection, table: Table) -> None:
+    """Create the table and its index unless they exist.
 
-    Raises `ConfigurationError` when the table is of another shape, and an error of the database
-    when another process makes the same at this moment: try again.
+    Raises `ConfigurationError` when the table has another schema. Raises an error of the database
+    when another process creates the same at this moment; a repetition succeeds.
     """
     if not inspect(connection).has_table(table.name):
         table.create(connection, checkfirst=False)
         return
     inspector = inspect(connection)
-    if problem := _problem(inspector, table):
+    if difference := _difference(inspector, table):
         raise ConfigurationError(
-            f'the table "{table.name}" is there and is not one of sessions: {problem}; '
-            "name another (table=...), or remove it"
+            f'the table "{table.name}" exists but is not a session table: {difference}; '
+            "choose another name (table=...), or remove the table"
         )
     present = {tuple(index["column_names"]) for index in inspector.get_indexes(table.name)}
     for index in table.indexes:
@@ -30,27 +30,27 @@ def make(connection: Connection, table: Table) -> None:
             index.create(connection)
 
 
-def _problem(inspector: Any, table: Table) -> str:
-    """Say in what the table that is there differs from *table*; "" when it will do."""
-    there = {c["name"]: c for c in inspector.get_columns(table.name)}
+def _difference(inspector: Any, table: Table) -> str:
+    """Return how the table that exists differs from *table*; "" when the store can use it."""
+    existing = {c["name"]: c for c in inspector.get_columns(table.name)}
     key = inspector.get_pk_constraint(table.name)["constrained_columns"]
     if key != ["id"]:
         return "its primary key is not id"
     for column in table.columns:
-        if column.name not in there:
+        if column.name not in existing:
             return f"it has no column {column.name}"
-        if not isinstance(there[column.name]["type"], _kind(column)):
-            return f"its column {column.name} is of another type"
-        if column.nullable and not there[column.name]["nullable"]:
-            return f"its column {column.name} takes no NULL"
-    for name, column in there.items():
+        if not isinstance(existing[column.name]["type"], _kind(column)):
+            return f"its column {column.name} has another type"
+        if column.nullable and not existing[column.name]["nullable"]:
+            return f"its column {column.name} is NOT NULL"
+    for name, column in existing.items():
         if name not in table.columns and not column["nullable"] and column["default"] is None:
-            return f"its column {name} wants a value"
+            return f"its column {name} has no default"
     return ""
 
 
 def _kind(column: Column[Any]) -> tuple[type[Any], ...]:
-    """Return the types, as a database tells them, that can hold the column's values."""
+    """Return the types, as SQLAlchemy reads them from a database, that can hold the column."""
     if isinstance(column.type, Boolean):
         return (types.Boolean, types.Integer)
     if isinstance(column.type, Double):

@@ -1,7 +1,8 @@
 """Sessions in PostgreSQL, MySQL, MariaDB or SQLite, through SQLAlchemy Core.
 
-One row a session, see `stores.sql.table`. Changes are applied in one transaction a batch: the rows
-are locked, changed here, and written back, so that the condition and the change are one step.
+One row a session, see `stores.sql.table`. One transaction applies a batch of changes: it locks the
+rows, the store changes them here, and the transaction writes them back. So the condition and the
+change are one step.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stores.contract import (
     Change,
@@ -24,27 +28,31 @@ from stores.contract import (
     Update,
 )
 from stores.sql.attempt import Attempt
-from stores.sql.url import DATABASES, SQLUrl, check_engine, name_of
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
-    from stores.sql.table import Statements
+from stores.sql.engine import make_engine
+from stores.sql.errors import is_worth_repeating, may_work_elsewhere, reason_of
+from stores.sql.names import DATABASES
+from stores.sql.own_engine import check_engine, name_of
+from stores.sql.shape import create_table
+from stores.sql.sqlite_file import make_file
+from stores.sql.table import STATEMENTS, Statements, define_table
+from stores.sql.url import SQLUrl
 
 Answer = TypeVar("Answer")
 
 PAUSE = 0.02
-"""Seconds within which a transaction is repeated that others were in the way of."""
+"""The longest pause, in seconds, before a transaction is repeated."""
 
 
 class SQLStore(Store):
     """Keeps records in one table of a database.
 
     *source* is a URL (`postgresql://`, `mysql://`, `mariadb://` with a database, or
-    `sqlite:///file`), or an `AsyncEngine` of the application's own, which is not closed and keeps
-    its own settings (what it logs, how long it waits for a lock, how SQLite writes to disk).
-    *table* is made when the store is opened and it is not there. *timeout* is in seconds and holds
-    for a whole operation.
+    `sqlite:///file`), or an `AsyncEngine` of the application's own. The store does not close such
+    an engine, nor change its settings (logging, lock waits, SQLite's `synchronous`). Opening the
+    store creates *table* unless it exists. *timeout* bounds a whole operation, in seconds.
+
+    Raises `ConfigurationError` for a bad URL, an engine that cannot be used, a bad name of a table,
+    and a missing driver.
     """
 
     timeout: float
@@ -58,7 +66,8 @@ class SQLStore(Store):
     ) -> None:
         if not re.fullmatch(r"[a-z_][a-z0-9_]{0,49}", table):
             raise ConfigurationError(
-                "the table's name must be up to 50 small letters, digits and underscores"
+                "the table's name must have 1 to 50 characters, which are small letters, digits "
+                "and underscores, and must not begin with a digit"
             )
         self.timeout = timeout
         self._url = SQLUrl(source) if isinstance(source, str) else None
@@ -68,26 +77,24 @@ class SQLStore(Store):
         else:
             engine = check_engine(source)
             self._name, dialect = name_of(engine), engine.dialect.name
-        from stores.sql.table import STATEMENTS, make_table
-
         self._database = DATABASES[dialect]
-        self._statements: Statements = STATEMENTS[dialect](make_table(table))
-        self._engine: AsyncEngine | None = None  # there is one while the store is open
-        self._tasks: set[asyncio.Task[Any]] = set()  # operations, those given up among them
+        self._statements: Statements = STATEMENTS[dialect](define_table(table))
+        self._engine: AsyncEngine | None = None  # set while the store is open
+        self._tasks: set[asyncio.Task[Any]] = set()  # operations, also those past their deadline
 
     @property
     def name(self) -> str:
         return self._name
 
     async def open(self) -> None:
-        if self._url is not None:
-            self._url.make_file()
+        if self._url is not None and self._url.file is not None:
+            make_file(self._url.file)
         if self._engine is None:
             if self._url is not None:
-                self._engine = self._url.engine(self.timeout)
+                self._engine = make_engine(self._url, self.timeout)
             else:
                 self._engine = self._source.execution_options(isolation_level="AUTOCOMMIT")
-        await self._run(self._make)
+        await self._run(self._create_table)
 
     async def close(self) -> None:
         engine, self._engine = self._engine, None
@@ -117,30 +124,25 @@ class SQLStore(Store):
     async def sweep(self, now: float, limit: int) -> int:
         def remove(attempt: Attempt) -> int:
             with attempt.transaction(self._statements.begin):
-                ids = self._statements.lock_dead(attempt.connection, now, limit)
+                ids = self._statements.lock_expired(attempt.connection, now, limit)
                 self._statements.delete(attempt.connection, sorted(ids))
             return len(ids)
 
         return await self._run(remove)
 
-    # What is done in a connection. SQLAlchemy runs it in a greenlet, in which the waiting happens.
+    # Work in a connection. SQLAlchemy runs it in a greenlet, which waits for the driver.
 
-    def _make(self, attempt: Attempt) -> None:
-        from sqlalchemy.exc import DBAPIError
-
-        from stores.sql.errors import is_transient
-        from stores.sql.shape import make
-
+    def _create_table(self, attempt: Attempt) -> None:
         if self._url is not None and self._url.file is not None:
-            # Readers and a writer do not wait for each other; the file remembers it.
+            # So readers and a writer do not wait for each other. The file keeps this mode.
             attempt.connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         for last in (False, False, True):
             try:
-                return make(attempt.connection, self._statements.table)
+                return create_table(attempt.connection, self._statements.table)
             except DBAPIError as error:
-                if last or error.connection_invalidated or is_transient(error):
+                if last or error.connection_invalidated or is_worth_repeating(error):
                     raise
-                # Another process is at it: it has made the table or the index meanwhile.
+                # Another process has created the table or the index meanwhile.
 
     def _apply(self, attempt: Attempt, changes: Sequence[Change]) -> list[Outcome]:
         statements, connection = self._statements, attempt.connection
@@ -148,7 +150,7 @@ class SQLStore(Store):
         with attempt.transaction(statements.begin):
             before = {r.id: r for r in statements.load(connection, ids, lock=True)}
             after: dict[bytes, Record | None] = dict(before)
-            outcomes = [_apply_to(after, change) for change in changes]
+            outcomes = [_apply_one(after, change) for change in changes]
             inserted, updated, touched, deleted = [], [], [], []
             for id in ids:
                 old, new = before.get(id), after.get(id)
@@ -175,26 +177,28 @@ class SQLStore(Store):
     # Deadline, repetition, errors
 
     async def _run(self, work: Callable[[Attempt], Answer]) -> Answer:
-        """Do *work* within the deadline; let it fail in one way only."""
+        """Do *work* within the deadline; turn every failure into `StoreUnavailable`."""
         if self._engine is None:
             raise StoreUnavailable("the SQL store is not open")
         attempt = Attempt()
-        # A task of its own, for a driver that is cancelled may wait for the server once more.
+        # In a task of its own: a cancelled driver may wait for the server once more.
         task = asyncio.create_task(self._repeat(self._engine, attempt, work))
         self._tasks.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(self._forget_task)
         try:
             await asyncio.wait((task,), timeout=self.timeout)
         finally:
             if not task.done():
-                attempt.cut()
+                attempt.terminate_connection()
                 task.cancel()
         if not task.done():
             reason = f"{self._database} did not answer within {self.timeout} s"
-            raise StoreUnavailable(reason + (f"; {attempt.problem}" if attempt.problem else ""))
+            raise StoreUnavailable(
+                reason + (f"; {attempt.repeated_because}" if attempt.repeated_because else "")
+            )
         return task.result()
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
+    def _forget_task(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()
@@ -202,23 +206,19 @@ class SQLStore(Store):
     async def _repeat(
         self, engine: AsyncEngine, attempt: Attempt, work: Callable[[Attempt], Answer]
     ) -> Answer:
-        """Do *work*, again if it was surely undone and there is reason to hope."""
-        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
-        from stores.sql.errors import is_misplaced, is_transient, reason_of
-
+        """Do *work*; repeat it when it was rolled back and a repetition may succeed."""
         renewed = False
         while True:
             try:
-                return await attempt.make(engine, work)
+                return await attempt.run(engine, work)
             except DBAPIError as error:
                 if not attempt.committing:
-                    if is_transient(error):
-                        attempt.problem = reason_of(error, self._database)
+                    if is_worth_repeating(error):
+                        attempt.repeated_because = reason_of(error, self._database)
                         await asyncio.sleep(random.random() * PAUSE)  # noqa: S311
                         continue
-                    if not renewed and (error.connection_invalidated or is_misplaced(error)):
-                        # While it lay in the pool, the server closed it or took another role.
+                    if not renewed and (error.connection_invalidated or may_work_elsewhere(error)):
+                        # The server closed the idle connection, or took another role.
                         renewed = True
                         continue
                 raise StoreUnavailable(reason_of(error, self._database)) from None
@@ -226,8 +226,8 @@ class SQLStore(Store):
                 raise StoreUnavailable(reason_of(error, self._database)) from None
 
 
-def _apply_to(records: dict[bytes, Record | None], change: Change) -> Outcome:
-    """Apply *change* to the locked *records*, where `None` stands for one that is not there."""
+def _apply_one(records: dict[bytes, Record | None], change: Change) -> Outcome:
+    """Apply *change* to the locked *records*, in which `None` stands for a removed one."""
     record = records.get(change.id)
     if isinstance(change, Update):
         if record is None:

@@ -46,9 +46,9 @@ CHUNK = 1000
 """Values in one list of a statement; SQLite takes 32,766."""
 
 
-def make_table(name: str) -> Table:
+def define_table(name: str) -> Table:
     """Return the table, whose columns are in the order of `Record`'s fields."""
-    # Else MySQL would compare without regard to case, or know no emoji.
+    # By default, MySQL may ignore case in comparisons and refuse emoji.
     options: dict[str, Any] = {
         f"{dialect}_{key}": value
         for dialect in ("mysql", "mariadb")
@@ -104,10 +104,10 @@ def record_of(row: Sequence[Any]) -> Record:
 
 
 class Statements:
-    """What is asked of any database, each statement made and compiled once.
+    """The statements for any database, each made and compiled once.
 
-    Rows that a transaction changes are locked first, in the order of their ids, so that two
-    transactions never wait for each other.
+    A transaction first locks the rows that it changes, in the order of their ids, so that two
+    transactions never deadlock.
     """
 
     begin: Sequence[str] = ("BEGIN",)
@@ -117,7 +117,7 @@ class Statements:
         self.names = [c.name for c in table.columns]
         self._load = select(table).where(self._id_is_listed())
         self._lock = self._load.order_by(table.c.id).with_for_update()
-        self._dead = (
+        self._expired = (
             select(table.c.id)
             .where(table.c.expires < bindparam("now"))
             .order_by(table.c.expires)
@@ -145,9 +145,9 @@ class Statements:
             for row in connection.execute(statement, {"ids": chunk})
         ]
 
-    def lock_dead(self, connection: Connection, now: float, limit: int) -> list[bytes]:
-        """Lock rows that are past their time and that nobody else has locked."""
-        return list(connection.scalars(self._dead, {"now": now, "limit": limit}))
+    def lock_expired(self, connection: Connection, now: float, limit: int) -> list[bytes]:
+        """Lock expired rows that no other transaction has locked; return their ids."""
+        return list(connection.scalars(self._expired, {"now": now, "limit": limit}))
 
     def insert(self, connection: Connection, records: Iterable[Record]) -> None:
         connection.execute(
@@ -155,14 +155,14 @@ class Statements:
         )
 
     def update(self, connection: Connection, records: Iterable[Record]) -> None:
-        """Write rows that are there and locked."""
+        """Write rows that exist and are locked."""
         names = [f"{name}_" for name in self.names]
         connection.execute(
             self._update, [dict(zip(names, row_of(r), strict=True)) for r in records]
         )
 
     def touch(self, connection: Connection, records: Iterable[Record]) -> None:
-        """Write nothing but the expiry of rows that are there and locked."""
+        """Write only the expiry of rows that exist and are locked."""
         connection.execute(self._touch, [{"id_": r.id, "expires_": r.expires} for r in records])
 
     def delete(self, connection: Connection, ids: Sequence[bytes]) -> None:
@@ -177,17 +177,17 @@ class Statements:
 
 
 class SQLiteStatements(Statements):
-    begin = ("BEGIN IMMEDIATE",)  # takes the lock for writing, which stands for all row locks
+    begin = ("BEGIN IMMEDIATE",)  # locks the whole file for writing
 
 
 class MySQLStatements(Statements):
-    # READ COMMITTED does not lock the gaps between rows, where others insert theirs; READ WRITE is
-    # refused by a replica, which may not have got the row yet.
+    # READ COMMITTED does not lock the gaps between rows, into which others insert. A replica, which
+    # may lack the row, refuses READ WRITE.
     begin = ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION READ WRITE")
 
     def __init__(self, table: Table) -> None:
         super().__init__(table)
-        # Many rows in one statement, which the driver makes of an INSERT alone.
+        # The driver sends many rows in one statement for an INSERT only.
         self._update = mysql.insert(table).on_duplicate_key_update(
             {name: func.values(table.c[name]) for name in self.names if name != "id"}
         )
@@ -201,8 +201,8 @@ class MySQLStatements(Statements):
 class PostgreSQLStatements(Statements):
     """Takes rows as one array a column, so that each statement is prepared once for all sizes.
 
-    The plan is made once, too, perhaps while the table is small. So that it reads by the key
-    however large that grows, the ids are listed beside the join as well.
+    The plan is made once too, perhaps while the table is small. The condition on the ids beside the
+    join makes it use the key, also when the table has grown.
     """
 
     begin = ("BEGIN ISOLATION LEVEL READ COMMITTED",)

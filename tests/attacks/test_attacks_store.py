@@ -16,11 +16,12 @@ import pymongo
 import pytest
 import redis
 
-from app import Session, SessionManager
+from app import SessionManager
 from app.sessions import token
 from stores import MemoryStore, MongoStore, RedisStore, Store
 from tests.helpers.account import account_routes
 from tests.helpers.clock import FakeClock
+from tests.helpers.cookies import token_of
 from tests.helpers.site import Site
 from tests.helpers.stores_for_tests import SpyStore
 
@@ -108,7 +109,7 @@ async def test_nothing_in_a_dump_of_the_store_is_a_cookie_or_can_be_made_into_on
     good = browser.cookies["session"]
     id, secret = token.decode(good)
 
-    strings = list(dict.fromkeys([*strings_in(dump()), token.handle(id).encode()]))
+    strings = list(dict.fromkeys([*strings_in(dump()), token.public_id(id).encode()]))
     hashed = token.hash_secret(secret)
     assert {id, hashed} <= set(strings)  # it is the dump of this session
     candidates = set(cookies_from(strings))
@@ -119,7 +120,7 @@ async def test_nothing_in_a_dump_of_the_store_is_a_cookie_or_can_be_made_into_on
     for text, session in zip(candidates, sessions, strict=True):
         assert (session.live, dict(session)) == (False, {}), text
     thief = site.browser()
-    for text in (token.handle(id), token.encode(id, hashed[:24]), hashed.hex()):
+    for text in (token.public_id(id), token.encode(id, hashed[:24]), hashed.hex()):
         thief.cookies["session"] = text
         assert await thief.text("/who") == "[null, {}, false]"
     assert await browser.text("/private") == "private to ada"
@@ -178,13 +179,7 @@ async def test_the_secret_is_compared_by_its_hash_in_constant_time_and_by_nothin
 async def new_token(manager: SessionManager) -> str:
     session = await manager.load(None)
     session["kept"] = "yes"
-    await manager.commit(session)
-    return token_of(session)
-
-
-def token_of(session: Session) -> str:
-    assert session._set_cookie is not None
-    return session._set_cookie.partition(";")[0].partition("=")[2]
+    return token_of(await session.commit())
 
 
 # Guessing
@@ -253,7 +248,7 @@ async def test_a_session_that_is_gone_is_not_brought_back_by_who_still_has_it(
     else:
         session = await manager.load(f"session={good}")
         session.sign_out()
-        await manager.commit(session)
+        await session.commit()
     left = len(store)
 
     late[1]["kept"] = "again"
@@ -261,8 +256,8 @@ async def test_a_session_that_is_gone_is_not_brought_back_by_who_still_has_it(
     late[3].sign_in("mallory")
     late[4].destroy()
     for session in late:
-        await manager.commit(session)
-        assert session._set_cookie is None or "Max-Age=0" in session._set_cookie
+        cookie = await session.commit()
+        assert cookie is None or "Max-Age=0" in cookie
     assert len(store) == left
     session = await manager.load(f"session={good}")
     assert (session.live, dict(session)) == (False, {})
@@ -284,5 +279,5 @@ async def test_an_expired_session_is_dead_to_its_token_while_the_store_still_has
         clock.advance(60 * minutes)
         session = await manager.load(f"session={good}")
         assert session.live is lives, minutes
-        await manager.commit(session)
+        await session.commit()
     assert len(store) == 1

@@ -16,6 +16,7 @@ from app import Session, SessionConflict, SessionManager
 from app.sessions import token
 from configure import ROUTES
 from tests.helpers.clock import FakeClock
+from tests.helpers.cookies import token_of
 from tests.helpers.hostile_cookies import HostileCookies, id_of, is_token, seed, tokens_in
 from tests.helpers.site import Site
 from tests.helpers.stores_for_tests import SpyStore
@@ -50,9 +51,7 @@ class Clients:
         return self
 
     async def _saved(self, session: Session) -> str:
-        await self._manager.commit(session)
-        assert session._set_cookie is not None
-        return session._set_cookie.partition(";")[0].partition("=")[2]
+        return token_of(await session.commit())
 
     @property
     def tokens(self) -> list[str]:
@@ -105,11 +104,10 @@ async def test_a_generated_header_opens_the_session_it_names_or_none(clock: Fake
 async def begins_one_of_its_own(manager: SessionManager, session: Session, header: str) -> None:
     """Save *session*, which must get an id and a secret that the client did not choose."""
     session["name"] = "Mallory"
-    await manager.commit(session)
+    cookie = await session.commit()
     assert session.id is not None
     assert session.id not in header, header
-    assert session._set_cookie is not None
-    text = session._set_cookie.partition(";")[0].partition("=")[2]
+    text = token_of(cookie)
     assert is_token(text)
     assert text[22:] not in header, header
     assert (await manager.load(f"session={text}")).get("name") == "Mallory"

@@ -109,6 +109,6 @@ async def test_a_request_that_was_cut_off_is_no_longer_in_flight(
         connection.send("GET", "/page", f"Cookie: session={browser.cookies['session']}")
         await connection.read_to_end()
     deadline = time.monotonic() + 1
-    while browser.site.application.in_flight and time.monotonic() < deadline:
+    while browser.site.application.activity.requests and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
-    assert browser.site.application.in_flight == 0
+    assert browser.site.application.activity.requests == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from stores.redis.client import MAX_CONNECTIONS
-from stores.sql.url import MAX_CONNECTIONS as SQL_CONNECTIONS
+from stores.sql.engine import MAX_CONNECTIONS as SQL_CONNECTIONS
 from tests.helpers.bad_days import BadDays
 from tests.helpers.database_servers import MariaDB, Mongod, Postgres, Valkey
 

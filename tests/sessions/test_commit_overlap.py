@@ -8,7 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from app import SessionManager
+from app.sessions.working_copy import is_unsaved, take_cookie
 from stores import MemoryStore
+from tests.helpers.cookies import header_of
 from tests.helpers.pages import Page, kept, open_page
 from tests.helpers.site import Site
 from tests.helpers.stores_for_tests import FaultyStore
@@ -97,13 +99,12 @@ async def test_what_changes_during_a_commit_is_left_to_the_next(change: str) -> 
         session.destroy()
         if "set" in change:
             session["new"] = 1
-    session._set_cookie = None
+    take_cookie(session)
     gate.set()
     await commit
-    assert session.unsaved()
-    await session.commit()
-    assert not session.unsaved()
-    cookie = session._set_cookie
+    assert is_unsaved(session)
+    cookie = await session.commit()
+    assert not is_unsaved(session)
     assert (cookie is None) == (change in ("set", "destroy"))
     again = await manager.load(cookie.partition(";")[0] if cookie else None)
     if change == "set":
@@ -150,9 +151,8 @@ async def test_a_failed_commit_can_be_tried_again() -> None:
     with pytest.raises(Exception, match="503"):
         await session.commit()
     store.mend()
-    await session.commit()
+    cookie = await session.commit()
     assert len(store.inner) == 1  # type: ignore[arg-type]
-    assert session._set_cookie is not None
-    again = await manager.load(session._set_cookie.partition(";")[0])
+    again = await manager.load(header_of(cookie))
     assert dict(again) == {"kept": 2}
     await manager.close()

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from app import Session, SessionManager
+from app import SessionManager
 from app.sessions import values
+from app.sessions.working_copy import is_unsaved
 from stores import MemoryStore, Store
+from tests.helpers.cookies import header_of
 from tests.helpers.hostile_cookies import seed
 from tests.helpers.hostile_values import HostileValues
 
@@ -33,12 +35,6 @@ async def opened(store: Store) -> AsyncIterator[SessionManager]:
         await manager.close()
 
 
-def cookie_of(session: Session) -> str:
-    """Return the `Cookie` header that a browser sends after this session's response."""
-    assert session._set_cookie is not None
-    return session._set_cookie.partition(";")[0]
-
-
 @pytest.mark.gen_test(timeout=120)
 async def test_what_a_session_accepts_is_read_back_equal(any_store: Store) -> None:
     hostile = HostileValues(seed())
@@ -48,15 +44,14 @@ async def test_what_a_session_accepts_is_read_back_equal(any_store: Store) -> No
         async def create(data: dict[str, Any]) -> str:
             session = await manager.load(None)
             session.update(data)
-            await manager.commit(session)
-            return cookie_of(session)
+            return header_of(await session.commit())
 
         async def change(cookie: str, data: dict[str, Any], unset: list[str]) -> None:
             session = await manager.load(cookie)
             for key in unset:
                 del session[key]
             session.update(data)
-            await manager.commit(session)
+            await session.commit()
 
         async def read(cookie: str) -> dict[str, Any]:
             return dict(await manager.load(cookie))
@@ -117,8 +112,8 @@ async def test_what_a_session_refuses_is_named_by_its_path_and_changes_nothing()
             if i % 50 == 0:
                 assert_same(expected, dict(session))
         assert_same(expected, dict(session))
-        await manager.commit(session)
-        assert_same(expected, dict(await manager.load(cookie_of(session))))
+        cookie = header_of(await session.commit())
+        assert_same(expected, dict(await manager.load(cookie)))
 
 
 @pytest.mark.gen_test(timeout=120)
@@ -133,7 +128,7 @@ async def test_a_key_that_a_session_refuses_changes_nothing() -> None:
                     assign(key, 1)
                 assert type(raised.value) is error
         assert dict(session) == {}
-        assert session.unchanged()
+        assert not is_unsaved(session)
 
 
 @pytest.mark.gen_test(timeout=120)
@@ -142,8 +137,7 @@ async def test_what_is_put_inside_a_kept_list_or_dict_is_refused_by_the_commit()
     async with opened(MemoryStore()) as manager:
         session = await manager.load(None)
         session.update({"list": [0, []], "dict": {"a": {}}})
-        await manager.commit(session)
-        cookie = cookie_of(session)
+        cookie = header_of(await session.commit())
         for _ in range(REFUSED // 10):
             session = await manager.load(cookie)
             session["beside"] = True
@@ -151,12 +145,12 @@ async def test_what_is_put_inside_a_kept_list_or_dict_is_refused_by_the_commit()
             inside: Any = session["list"]
             inside[1].append(value)
             with pytest.raises(error) as raised:
-                await manager.commit(session)
+                await session.commit()
             assert str(raised.value).startswith(f"session['list'][1][0]{path}")
             inner: Any = (session := await manager.load(cookie))["dict"]
             inner["a"]["b"] = value
             with pytest.raises(error) as raised:
-                await manager.commit(session)
+                await session.commit()
             assert str(raised.value).startswith(f"session['dict']['a']['b']{path}")
         found = await manager.load(cookie)
         assert dict(found) == {"list": [0, []], "dict": {"a": {}}}
@@ -176,4 +170,4 @@ async def test_a_value_that_holds_itself_is_refused(any_store: Store) -> None:
         session["list"] = later = []
         later.append(later)
         with pytest.raises(ValueError, match="nested deeper than 64 levels"):
-            await manager.commit(session)
+            await session.commit()

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from app import SessionUnavailable
-from app.sessions.gateway import MAX_BATCH, MAX_BATCHES, Gateway
+from app.sessions.batching import MAX_BATCH, MAX_BATCHES
+from app.sessions.gateway import Gateway
 from stores import ConfigurationError, StoreUnavailable
 from stores.contract import Change, Create, Outcome, Record, Update
 from tests.helpers.records import make_record

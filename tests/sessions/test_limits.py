@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from tornado.web import RequestHandler
 
-from app import Group, Route, Session, SessionManager, SessionTooLarge
+from app import Group, Route, SessionManager, SessionTooLarge
+from app.sessions.working_copy import is_unsaved
 from stores import MemoryStore
+from tests.helpers.cookies import header_of
 from tests.helpers.pages import Kept, Page, Plain
 from tests.helpers.site import Browser, Site
 from tests.helpers.stores_for_tests import SpyStore
@@ -129,10 +131,10 @@ async def test_the_size_is_that_of_compact_json_in_utf_8(value: Any, size: int) 
         session = await manager.load(None)
         session["kept"] = value
         if fits:
-            await manager.commit(session)
+            await session.commit()
             continue
         with pytest.raises(SessionTooLarge) as raised:
-            await manager.commit(session)
+            await session.commit()
         text = f"HTTP 413: {responses[413]} (the session would hold {size} bytes; "
         assert text in str(raised.value)
         assert f"max_bytes is {limit})" in str(raised.value)
@@ -176,7 +178,7 @@ async def test_the_users_name_does_not_count_and_has_a_bound_of_its_own(
     session = await SessionManager(store).load(None)
     with pytest.raises(ValueError, match="a user of at most 255 characters"):
         session.sign_in("\N{GRINNING FACE}" * 256)
-    assert session.unchanged()
+    assert not is_unsaved(session)
 
 
 @pytest.mark.gen_test
@@ -196,29 +198,22 @@ async def test_a_session_from_before_a_lower_limit_is_read_renewed_and_emptied()
     session["kept"] = text_of(LIMIT)
     session["small"] = 1
     session.pop("small")
-    await before.commit(session)
-    cookie = cookie_of(session)
+    cookie = header_of(await session.commit())
 
     now = SessionManager(store, max_bytes=LIMIT // 2)
     session = await now.load(cookie)
     assert session["kept"] == text_of(LIMIT)
     session.regenerate()
-    await now.commit(session)
-    cookie = cookie_of(session)
+    cookie = header_of(await session.commit())
     session = await now.load(cookie)
     session["more"] = 1
     with pytest.raises(SessionTooLarge):
-        await now.commit(session)
+        await session.commit()
     session = await now.load(cookie)
     del session["kept"]
     session["more"] = 1
-    await now.commit(session)
+    await session.commit()
     assert dict(await now.load(cookie)) == {"more": 1}
-
-
-def cookie_of(session: Session) -> str:
-    assert session._set_cookie is not None
-    return session._set_cookie.partition(";")[0]
 
 
 # What is refused at the assignment, with the text that says why
@@ -268,7 +263,7 @@ async def test_what_is_refused_is_told_with_its_path(
         with pytest.raises(error) as raised:
             change()
         assert str(raised.value) == text
-    assert session.unchanged()
+    assert not is_unsaved(session)
 
 
 @pytest.mark.gen_test

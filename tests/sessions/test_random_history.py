@@ -145,7 +145,7 @@ def _note(o: Operation, response: HTTPResponse) -> None:
         value = cookie.partition(";")[0].partition("=")[2]
         if value:
             o.token_set = value
-            o.id_set = token.handle(token.decode(value)[0])
+            o.id_set = token.public_id(token.decode(value)[0])
         else:
             o.removed = True
     if o.status == 200:
@@ -160,7 +160,7 @@ async def _left_over(store: Store, history: list[Operation]) -> list[str]:
     """Tell which session has a record though its end was acknowledged."""
     ended = {o.session for o in history if o.done and o.ends and o.session is not None}
     found = await store.load([urlsafe_b64decode(id + "==") for id in ended])
-    return [f"there is a record of {token.handle(id)}, which was ended" for id in found]
+    return [f"there is a record of {token.public_id(id)}, which was ended" for id in found]
 
 
 @pytest.mark.gen_test(timeout=60 + OPERATIONS / 10)

@@ -8,6 +8,7 @@ import pytest
 from tornado.web import authenticated
 
 from app import Group, Route, Session, SessionManager
+from app.sessions.pending import Presented
 from stores import MemoryStore
 from tests.helpers.clock import FakeClock
 from tests.helpers.pages import Page
@@ -252,7 +253,7 @@ async def test_authenticated_and_current_user_work_from_the_session(
 
 @pytest.mark.parametrize("user", ["", None, 7, b"ada", "\ud800"])
 def test_a_user_is_a_text(user: object) -> None:
-    session = Session(SessionManager(MemoryStore()), None)
+    session = Session(SessionManager(MemoryStore()), None, Presented(at=0.0))
     with pytest.raises((TypeError, ValueError)):
         session.sign_in(user)  # type: ignore[arg-type]
     assert session.user is None

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from app import Session, SessionCommitted, SessionConflict, SessionManager, SessionReadOnly
-from app.sessions.session import Stage
+from app.sessions.pending import Presented
+from app.sessions.stage import Stage
 from app.sessions.values import MAX_DEPTH
+from app.sessions.working_copy import freeze
 from stores import MemoryStore
 from stores.contract import JSON
 from tests.helpers.records import make_record
@@ -22,7 +24,7 @@ DATA: dict[str, JSON] = {"a": 1, "b": [1, {"c": 2}], "d": {"e": {"f": None}}, "g
 
 def new_session(data: dict[str, Any] | None = None, stage: Stage = Stage.OPEN) -> Session:
     record = None if data is None else make_record(data=data)
-    return Session(SessionManager(MemoryStore()), record, stage=stage)
+    return Session(SessionManager(MemoryStore()), record, Presented(at=0.0), stage)
 
 
 @pytest.mark.parametrize("saved", [True, False])
@@ -180,7 +182,7 @@ CHANGES: dict[str, Callable[[Any], object]] = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_each_change_is_refused_where_it_cannot_be_kept(change: Callable[[Any], object]) -> None:
     committed = new_session({"a": 1})
-    committed.committed()
+    freeze(committed)
     with pytest.raises(SessionCommitted):
         change(committed)
     with pytest.raises(SessionReadOnly, match="read_only=True"):
@@ -194,7 +196,7 @@ EMPTY_CHANGES = {k: v for k, v in CHANGES.items() if k not in ("del", "popitem",
 @pytest.mark.parametrize("change", EMPTY_CHANGES.values(), ids=EMPTY_CHANGES)
 def test_each_change_under_a_replaced_token_is_a_conflict(change: Callable[[Any], object]) -> None:
     with pytest.raises(SessionConflict) as caught:
-        change(new_session(stage=Stage.SUPERSEDED))
+        change(new_session(stage=Stage.REPLACED))
     assert caught.value.status_code == 409
 
 

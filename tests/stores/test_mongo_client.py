@@ -56,9 +56,12 @@ def test_a_name_is_the_url_without_user_password_and_options(url: str, name: str
         ("mongodb://[::1", "not a MongoDB URL"),
         ("mongodb://localhost/my%20app", "not a MongoDB URL"),
         ("mongodb://localhost/app.sessions", "collection="),
-        ("mongodb://localhost/?maxPoolSize=hunter2", "does not take so: maxPoolSize"),
-        ("mongodb://localhost/?maxPolSize=9", "does not take so: maxPolSize"),
-        ("mongodb://ada:hunter2@a,b/?directConnection=true", "take so: directConnection"),
+        ("mongodb://localhost/?maxPoolSize=hunter2", "not accept the option maxPoolSize"),
+        ("mongodb://localhost/?maxPolSize=9", "not accept the option maxPolSize"),
+        (
+            "mongodb://ada:hunter2@a,b/?directConnection=true",
+            "not accept the option directConnection",
+        ),
     ],
 )
 def test_a_url_that_cannot_work_is_told_without_quoting_it(url: str, mistake: str) -> None:
@@ -74,15 +77,6 @@ def test_something_else_than_a_client_is_told() -> None:
     client: Any = pymongo.MongoClient(connect=False)
     with client, pytest.raises(ConfigurationError, match="AsyncMongoClient, not MongoClient"):
         MongoStore(client)
-
-
-@pytest.mark.parametrize("package", ["motor", "pymongo"])
-def test_a_missing_driver_is_told_with_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, package: str
-) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigurationError, match=f"needs the package {package}: pip install motor"):
-        MongoStore("mongodb://localhost")
 
 
 @pytest.mark.gen_test

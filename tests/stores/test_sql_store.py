@@ -153,11 +153,11 @@ async def test_a_table_of_another_shape_is_told_and_left_alone(url: str, table: 
     for mistake, changed in (
         ("no column rotated", {"rotated": None}),
         ("primary key", {"id": binary}),
-        ("expires is of another type", {"expires": "VARCHAR(99)"}),
-        ("data is of another type", {"data": binary}),
-        ("id is of another type", {"id": "VARCHAR(32) PRIMARY KEY"}),
-        ("user_name takes no NULL", {"user_name": "VARCHAR(255) NOT NULL"}),
-        ("shoe_size wants a value", {"shoe_size": "INTEGER NOT NULL"}),
+        ("expires has another type", {"expires": "VARCHAR(99)"}),
+        ("data has another type", {"data": binary}),
+        ("id has another type", {"id": "VARCHAR(32) PRIMARY KEY"}),
+        ("user_name is NOT NULL", {"user_name": "VARCHAR(255) NOT NULL"}),
+        ("shoe_size has no default", {"shoe_size": "INTEGER NOT NULL"}),
         ("", {"shoe_size": "INTEGER"}),
     ):
         shape = {**columns, **changed}

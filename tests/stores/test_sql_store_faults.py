@@ -17,7 +17,7 @@ from sqlalchemy import text
 from stores import StoreUnavailable
 from stores.contract import Create, Delete, Outcome, Update
 from stores.sql import SQLStore
-from stores.sql.url import MAX_CONNECTIONS
+from stores.sql.engine import MAX_CONNECTIONS
 from tests.helpers.process import environment
 from tests.helpers.records import make_record
 from tests.helpers.sql_databases import (

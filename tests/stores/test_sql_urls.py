@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +15,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from stores import ConfigurationError, StoreUnavailable, open_store
 from stores.contract import Create, Outcome, Update
 from stores.sql import SQLStore
-from tests.helpers.process import environment
 from tests.helpers.records import make_record
 from tests.helpers.sql_databases import engine_of, opened, table, url
 
@@ -50,22 +47,22 @@ def test_a_name_is_the_url_without_user_and_password(url: str, name: str) -> Non
 @pytest.mark.parametrize(
     ("url", "mistake"),
     [
-        ("http://localhost", "begins with none of"),
-        ("postgresql+asyncpg://ada:hunter2@localhost/app", "begins with none of"),
+        ("http://localhost", "must begin with one of"),
+        ("postgresql+asyncpg://ada:hunter2@localhost/app", "must begin with one of"),
         ("postgresql://", "no host"),
         ("postgresql://ada:hunter2", "host or port"),
         ("postgresql://localhost:99999", "host or port"),
         ("postgresql://a:1,b:hunter2/app", "host or port"),
-        ("postgresql://ada:hun/ter2@localhost/app", "percent-encoded"),
-        ("postgresql://ada:hun?ter2@localhost/app", "percent-encoded"),
-        ("mysql://ada:hun#ter2@localhost/app", "percent-encoded"),
-        ("postgresql://ada:hun[ter2@localhost/app", "percent-encoded"),
+        ("postgresql://ada:hun/ter2@localhost/app", "percent-encode"),
+        ("postgresql://ada:hun?ter2@localhost/app", "percent-encode"),
+        ("mysql://ada:hun#ter2@localhost/app", "percent-encode"),
+        ("postgresql://ada:hun[ter2@localhost/app", "percent-encode"),
         ("postgresql://localhost/app?hunter2", "name=value"),
         ("mysql:///app", "no host"),
         ("mysql://ada:hunter2@localhost", "no database"),
         ("mariadb://localhost/app/hunter2", "no database"),
         ("mariadb://localhost/app?charset=hunter2", "ssl_ca, unix_socket"),
-        ("mariadb://localhost/app?ssl_ca=/nowhere/hunter2", "ssl_ca is no file"),
+        ("mariadb://localhost/app?ssl_ca=/nowhere/hunter2", "file of ssl_ca"),
         ("sqlite://", "names no file"),
         ("sqlite:///", "names no file"),
         ("sqlite://hunter2/sessions.db", "names no file"),
@@ -84,34 +81,6 @@ def test_a_url_that_cannot_work_is_told_without_quoting_it(url: str, mistake: st
 def test_a_table_of_an_odd_name_is_refused(table: str) -> None:
     with pytest.raises(ConfigurationError, match="table's name"):
         SQLStore("sqlite:///sessions.db", table=table)
-
-
-@pytest.mark.parametrize(
-    ("url", "driver", "extra"),
-    [
-        ("postgresql://localhost/app", "asyncpg", "postgresql"),
-        ("mysql://localhost/app", "asyncmy", "mysql"),
-        ("mariadb://localhost/app", "asyncmy", "mysql"),
-        ("sqlite:///sessions.db", "aiosqlite", "sqlite"),
-        ("sqlite:///sessions.db", "sqlalchemy", "sqlite"),
-    ],
-)
-def test_a_missing_driver_is_told_with_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, url: str, driver: str, extra: str
-) -> None:
-    monkeypatch.setitem(sys.modules, driver, None)
-    install = rf"needs the package {driver}: pip install '\.\[{extra}\]'"
-    with pytest.raises(ConfigurationError, match=install):
-        SQLStore(url)
-
-
-def test_a_driver_is_imported_when_a_store_is_made() -> None:
-    code = (
-        "import sys, stores; assert 'sqlalchemy' not in sys.modules;"
-        "stores.open_store('sqlite:///x'); assert 'aiosqlite' in sys.modules;"
-        "assert 'asyncpg' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 
 
 # What a server or a driver refuses
@@ -202,9 +171,9 @@ async def test_a_file_of_sqlite_is_for_its_owner_alone(
 async def test_a_path_that_sqlite_cannot_use_is_told(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database, but long enough to be taken for one " * 30)
     for path, mistake in (
-        ("absent/sessions.db", "the directory of the SQLite file is not there"),
+        ("absent/sessions.db", "the directory of the SQLite file does not exist"),
         ("text", "SQLITE_NOTADB"),
-        ("", "cannot be made"),
+        ("", "cannot make the SQLite file"),
     ):
         store = SQLStore(f"sqlite:///{tmp_path}/{path}")
         with pytest.raises((ConfigurationError, StoreUnavailable), match=mistake):

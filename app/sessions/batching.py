@@ -1,0 +1,106 @@
+"""Putting together what many requests ask of a store at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from app.sessions.errors import SessionUnavailable
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+MAX_BATCH = 500
+"""Items of one store call: a bound for the store's sake; a loop's turn rarely brings as many."""
+
+MAX_BATCHES = 2
+"""Calls of one kind in flight: while the store works on one, the next is put together."""
+
+
+class _Waiter(NamedTuple, Generic[Item, Answer]):
+    item: Item
+    since: float
+    future: asyncio.Future[Answer]
+
+
+class Batcher(Generic[Item, Answer]):
+    """Sends together what arrives in one turn of the loop, or while other batches are in flight.
+
+    Nobody joins a batch that was already sent. As long as items come one by one, each goes at once.
+    *send* gets a batch and the seconds that its first item has waited.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[list[Item], float], Awaitable[Sequence[Answer]]],
+        timeout: float | None,
+    ) -> None:
+        self._send = send
+        # An item that waited longer than this for a batch to end fails with it, so that nobody
+        # waits longer than the time-out in all.
+        self._max_wait = float("inf") if timeout is None else timeout / 2
+        self._waiting: list[_Waiter[Item, Answer]] = []
+        self._sending: asyncio.Task[None] | None = None  # starts in the loop's next turn
+        self._in_flight = 0
+        self._last_was_single = True
+
+    async def submit(self, item: Item) -> Answer:
+        """Send *item*, alone or with others, and return what was answered to it."""
+        if self._last_was_single and not self._in_flight and self._sending is None:
+            self._in_flight = 1
+            try:
+                return (await self._send([item], 0.0))[0]
+            finally:
+                self._in_flight -= 1
+                self._send_soon()
+        future = self._enqueue(item)
+        self._send_soon()
+        try:
+            return await future
+        finally:
+            del future  # a failed one refers to this frame
+
+    def _enqueue(self, item: Item) -> asyncio.Future[Answer]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+        self._waiting.append(_Waiter(item, loop.time(), future))
+        return future
+
+    def _send_soon(self) -> None:
+        """See to it that those who wait are sent, as soon as a call may be."""
+        if self._waiting and self._sending is None and self._in_flight < MAX_BATCHES:
+            self._sending = asyncio.get_running_loop().create_task(self._send_waiting())
+
+    async def _send_waiting(self) -> None:
+        self._sending = None
+        self._in_flight += 1
+        time = asyncio.get_running_loop().time
+        try:
+            while self._waiting:
+                now = time()
+                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+                self._last_was_single = len(batch) == 1
+                while batch and now - batch[0].since > self._max_wait:
+                    _fail(batch.pop(0).future, "it did not answer those before in time")
+                if batch:
+                    await self._send_batch(batch, now - batch[0].since)
+        finally:
+            self._in_flight -= 1
+
+    async def _send_batch(self, batch: list[_Waiter[Item, Answer]], waited: float) -> None:
+        try:
+            answers = await self._send([waiter.item for waiter in batch], waited)
+        except SessionUnavailable as error:
+            for waiter in batch:
+                _fail(waiter.future, error.what)
+            return
+        for waiter, answer in zip(batch, answers, strict=True):
+            if not waiter.future.done():
+                waiter.future.set_result(answer)
+
+
+def _fail(future: asyncio.Future[Answer], what: str) -> None:
+    # An exception of its own for each: raised in several tasks, one would gather all their frames.
+    if not future.done():
+        future.set_exception(SessionUnavailable(what))

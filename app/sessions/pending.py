@@ -1,0 +1,70 @@
+"""What passes between a session and its manager."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from app.sessions.cookie import Cookie
+from stores.contract import JSON, Record
+
+
+class Presented(NamedTuple):
+    """What a request came with."""
+
+    at: float
+    """Unix time in seconds."""
+    cookie: bool = False
+    """Whether the client holds a cookie of the name, of whatever value."""
+    over_tls: bool = False
+
+    def __repr__(self) -> str:
+        return "<Presented>"
+
+
+class Pending(NamedTuple):
+    """What a request wants to have saved of one session."""
+
+    presented: Presented
+    record: Record | None
+    """What the store has acknowledged; `None` for a session that is not saved yet."""
+    changed: dict[str, JSON]
+    removed: list[str]
+    rotate: bool
+    """Whether the client gets a new token."""
+    ended: bool
+    """Whether *record* is to be deleted; what was changed then begins a new one."""
+    user: str | None
+    persistent: bool
+    cookie_to_remove: bool
+    """Whether the client holds a cookie that an ended session leaves behind."""
+
+    def __repr__(self) -> str:
+        return "<Pending>"
+
+
+class Saved(NamedTuple):
+    """What became of a `Pending`."""
+
+    record: Record | None
+    """The record as the store has it now; `None` where there is none."""
+    cookie: str | None = None
+    """`Set-Cookie` value that the client is to be sent."""
+    gone: bool = False
+    """Whether another request ended the session meanwhile; nothing was saved then."""
+
+    def __repr__(self) -> str:
+        return "<Saved>"
+
+
+class Keeper(Protocol):
+    """What a session asks of its manager."""
+
+    cookie: Cookie
+    clock: Callable[[], float]
+
+    async def save(self, pending: Pending) -> Saved:
+        """Have the store acknowledge what is pending."""
+
+    async def reload(self, record: Record) -> Record | None:
+        """Return *record* as the store has it now, if it is alive under the same token."""

@@ -1,0 +1,44 @@
+"""How far a session's response is, and which changes that still allows."""
+
+from __future__ import annotations
+
+import enum
+
+from app.sessions.errors import SessionCommitted, SessionConflict, SessionReadOnly
+
+
+class Stage(enum.IntEnum):
+    """How far the response is, or why the session cannot change."""
+
+    OPEN = 0
+    HEAD_SENT = 1
+    COMMITTED = 2
+    READ_ONLY = 3
+    REPLACED = 4
+    """Another response has just replaced the token that the client presented."""
+
+
+OPEN, HEAD_SENT, COMMITTED, READ_ONLY, REPLACED = Stage
+
+
+def refuse_change(stage: Stage) -> None:
+    """Raise what a change is answered at *stage*, unless it is allowed."""
+    if stage is COMMITTED:
+        raise SessionCommitted(
+            "the session was changed after the response was committed; change it earlier"
+        )
+    if stage is READ_ONLY:
+        raise SessionReadOnly(
+            "the session was changed in a group with read_only=True; "
+            "set read_only=False on the group of this route"
+        )
+    if stage is REPLACED:
+        raise SessionConflict("the session's token was just replaced; send the request again")
+
+
+def refuse_cookie(stage: Stage, what: str) -> None:
+    """Raise unless the response can still take a cookie, which *what* needs."""
+    if stage is HEAD_SENT:
+        raise SessionCommitted(
+            f"{what} needs a cookie, but the response has begun; do it before flush()"
+        )
