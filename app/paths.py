@@ -69,6 +69,8 @@ class PathTemplate(Matcher):
         self.shape = shape
         """The template without its parameters' names: equal for two that match the same paths."""
         self._prefix = self._literals[0]
+        self._longest = max(self._literals, key=len)
+        self._sample = self._join([_SAMPLES[kind] for kind in self._kinds])
         takes_slashes = [kind == "path" for kind in self._kinds]
         self._splitter = Splitter(["", *self._literals[1:]], takes_slashes)
 
@@ -115,9 +117,11 @@ class PathTemplate(Matcher):
 
         Always right when it says so, but it does not say so of all.
         """
+        if self._longest not in other._sample:  # of most pairs: all are compared when built
+            return False
         if self.converters and not self._splitter.is_simple:
             return False  # other values of the same kind may be split at another place
-        texts = self._texts(other._join([_SAMPLES[kind] for kind in other._kinds]))
+        texts = self._texts(other._sample)
         return texts is not None and all(map(_takes_all, self._kinds, texts))
 
     def reverse(self, *args: Any) -> str:

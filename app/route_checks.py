@@ -160,7 +160,8 @@ def _sent_together(one: Cookie, other: Cookie) -> bool:
 
 def _path_match(path: str, cookie_path: str) -> bool:
     """RFC 6265bis, section 5.1.4."""
-    return path == cookie_path or path.startswith(f"{cookie_path.rstrip('/')}/")
+    below = cookie_path if cookie_path.endswith("/") else f"{cookie_path}/"
+    return path == cookie_path or path.startswith(below)
 
 
 def _domain_match(domain: str | None, cookie_domain: str | None) -> bool:
