@@ -87,7 +87,7 @@ def check_paths(endpoints: Iterable[Endpoint]) -> None:
             if earlier.template.covers(template):
                 raise _mistake(
                     endpoint,
-                    f"is never reached, for {earlier.path} comes first; move it before that",
+                    f"is never reached: {earlier.path} comes first; move it after {endpoint.path}",
                 )
         shapes.add(template.shape)
         if template.parameters:

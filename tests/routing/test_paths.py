@@ -167,7 +167,7 @@ COVERED = [
 
 @pytest.mark.parametrize(("first", "second"), COVERED)
 def test_a_route_that_takes_no_more_may_not_come_later(first: str, second: str) -> None:
-    with pytest.raises(ConfigurationError, match=re.escape(f"/{second} is never reached, for")):
+    with pytest.raises(ConfigurationError, match=re.escape(f"/{second} is never reached: ")):
         make_app(Config(Group("/", Route(first, Echo), Route(second, Echo))))
 
 

@@ -70,22 +70,22 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
     (
         "literal behind a parameter",
         lambda: build(Route("<a>", any_verb("a")), Route("me", Plain)),
-        "/top/inner/me is never reached, for /top/inner/<a> comes first",
+        "/top/inner/me is never reached: /top/inner/<a> comes first",
     ),
     (
         "literal behind a path",
         lambda: build(Route("<path:a>", any_verb("a")), Route("x/me", Plain)),
-        "is never reached, for /top/inner/<path:a> comes first",
+        "is never reached: /top/inner/<path:a> comes first",
     ),
     (
         "parameter behind a path",
         lambda: build(Route("<path:a>", any_verb("a")), Route("<b>", any_verb("b"))),
-        "is never reached, for /top/inner/<path:a> comes first",
+        "is never reached: /top/inner/<path:a> comes first",
     ),
     (
         "converted parameter behind one that takes all",
         lambda: build(Route("<a>", any_verb("a")), Route("<int:b>", any_verb("b"))),
-        "is never reached, for /top/inner/<a> comes first",
+        "is never reached: /top/inner/<a> comes first",
     ),
     ("unknown converter", lambda: build(Route("<float:a>", Plain)), "unknown converter 'float'"),
     ("bad parameter name", lambda: build(Route("<1a>", Plain)), "'1a' is not a parameter name"),
