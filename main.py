@@ -12,9 +12,8 @@ import tornado.options
 from tornado.options import define, options
 
 from app import ConfigurationError, make_app
-from app.routing import compile_routes
+from app.route_table import format_routes
 from app.server import CannotListen, address_of, fork, listen, serve
-from app.tree import format_routes
 from stores import Store
 
 STORE_VARIABLE = "SESSION_STORE"
@@ -51,11 +50,11 @@ def main() -> None:
 
         command = _parse(sys.argv)
         config = configure(options)
-        endpoints = compile_routes(config.routes, config.sessions)
         if command == "routes":
-            print(format_routes(endpoints))
+            print(format_routes(config.endpoints))
             return
-        stores = list(dict.fromkeys(e.policy.manager.store for e in endpoints if e.policy.manager))
+        managers = (endpoint.policy.manager for endpoint in config.endpoints)
+        stores = list(dict.fromkeys(manager.store for manager in managers if manager))
         _check_processes(stores)
         sockets = listen(options.port, options.address)
     except (tornado.options.Error, ConfigurationError, CannotListen) as error:

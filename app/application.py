@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,8 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 
 from app.activity import Activity
-from app.routing import Endpoint, Group, compile_routes, fixed_paths
+from app.route_compiler import compile_routes
+from app.routing import Endpoint, Group
 from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
 from app.tornado_log import redact
@@ -33,15 +35,17 @@ class Config:
     sessions: SessionManager | None = None
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)  # has cookie_secret
 
+    @functools.cached_property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The routes with their flags, compiled once. Raises `ConfigurationError`."""
+        return compile_routes(self.routes, self.sessions)
+
 
 class Application(tornado.web.Application):
     """A Tornado application that knows its session managers and what it is doing."""
 
-    def __init__(self, endpoints: list[Endpoint], settings: Mapping[str, Any]) -> None:
-        rules = [e.rule() for e in endpoints]
-        super().__init__(rules, **{**DEFAULTS, **settings})
-        # Without a look at every rule before; Tornado's own for static files would be among those.
-        self._fixed = {} if "static_path" in settings else fixed_paths(endpoints, rules)
+    def __init__(self, endpoints: Sequence[Endpoint], settings: Mapping[str, Any]) -> None:
+        super().__init__([e.rule for e in endpoints], **{**DEFAULTS, **settings})
         self.endpoints = endpoints
         self.managers = list(
             dict.fromkeys(e.policy.manager for e in endpoints if e.policy.manager is not None)
@@ -64,16 +68,6 @@ class Application(tornado.web.Application):
         for manager in self.managers:
             await manager.close()
 
-    def add_handlers(self, host_pattern: str, host_handlers: Any) -> None:
-        super().add_handlers(host_pattern, host_handlers)
-        self._fixed = {}  # the host is to be looked at first
-
-    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        rule = self._fixed.get(request.path)
-        if rule is None:
-            return super().find_handler(request, **kwargs)
-        return self.get_handler_delegate(request, rule.target, rule.target_kwargs)
-
     def get_handler_delegate(
         self,
         request: HTTPServerRequest,
@@ -92,7 +86,7 @@ def make_app(config: Config) -> Application:
     Raises `ConfigurationError` for every mistake in the routes and the managers.
     """
     redact()
-    return Application(compile_routes(config.routes, config.sessions), config.settings)
+    return Application(config.endpoints, config.settings)
 
 
 def _failures(results: list[BaseException | None]) -> list[SessionUnavailable]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
 from tornado.httputil import HTTPServerRequest
@@ -29,13 +29,13 @@ def guarded(handler: type[RequestHandler], policy: SessionPolicy) -> dict[str, C
 
     They guard its entry and leave all else as *handler* has it.
     """
-    knows_its_user = has_own_identity(handler)
+    by_session = policy.manager is not None and not knows_its_user(handler)
 
     @functools.wraps(handler.prepare)
     async def prepare(self: RequestHandler) -> None:
         session = None
-        if policy.manager is not None and not knows_its_user and not is_preflight(self.request):
-            session = await load(self, policy.manager, policy)
+        if by_session and not is_preflight(self.request):
+            session = await load(self, cast(SessionManager, policy.manager), policy)
             if session.live:
                 await save(session)  # extends its life
         self.add_header("Vary", "Cookie")
@@ -86,9 +86,10 @@ def headers_of(error: dict[str, Any]) -> Mapping[str, str]:
     return NO_HEADERS
 
 
-def has_own_identity(handler: type[RequestHandler]) -> bool:
-    """Tell whether *handler* says by itself who its user is."""
-    return handler.get_current_user is not RequestHandler.get_current_user
+def knows_its_user(handler: type[RequestHandler]) -> bool:
+    """Tell whether *handler* says by a `get_current_user` of its own who its user is."""
+    definers = (base for base in handler.__mro__ if "get_current_user" in vars(base))
+    return any(base.__module__ not in ("app.mixin", "tornado.web") for base in definers)
 
 
 def admit(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from app import Config, Group, Route, SessionManager, SessionMixin, make_app
-from app.tree import format_routes
+from app.route_table import format_routes
 from handlers.text import TextHandler
 from stores import MemoryStore
 from tests.helpers.pages import Keep, Plain

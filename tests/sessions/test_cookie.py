@@ -61,13 +61,18 @@ def visit(io_loop: Any, clock: FakeClock) -> Iterator[Visit]:
 
     def start(cookie: Cookie | None = None, *, xheaders: bool = False, **times: Any) -> Browser:
         manager = SessionManager(MemoryStore(), cookie=cookie, clock=clock, **times)
-        routes = Group("/", *ROUTES, sessions=True)
+        routes = Group(manager.cookie.path, *ROUTES, sessions=True)
         sites.append(Site(make_app(Config(routes, manager)), xheaders=xheaders))
         return sites[-1].browser()
 
     yield start
     for site in sites:
         io_loop.run_sync(site.close)
+
+
+def below(cookie: Cookie, page: str) -> str:
+    """Return the path of *page* where *cookie* is sent."""
+    return f"{cookie.path.rstrip('/')}/{page}"
 
 
 async def set_cookie(browser: Browser, path: str, **headers: str) -> tuple[str, str, set[str]]:
@@ -114,7 +119,7 @@ async def test_each_setting_changes_its_attribute_and_no_other(
     visit: Visit, cookie: Cookie, added: set[str], gone: set[str]
 ) -> None:
     default = {f"Max-Age={14 * DAY}", "Path=/", "SameSite=Lax", "HttpOnly"}
-    name, _, attributes = await set_cookie(visit(cookie), "/keep")
+    name, _, attributes = await set_cookie(visit(cookie), below(cookie, "keep"))
     assert name == cookie.name
     assert attributes == (default - gone) | added
 
@@ -123,9 +128,9 @@ async def test_each_setting_changes_its_attribute_and_no_other(
 @pytest.mark.parametrize("cookie", [Cookie(), *(c[0] for c in COOKIES)])
 async def test_the_removal_repeats_the_attributes(visit: Visit, cookie: Cookie) -> None:
     browser = visit(cookie)
-    name, value, attributes = await set_cookie(browser, "/keep")
+    name, value, attributes = await set_cookie(browser, below(cookie, "keep"))
     assert browser.cookies == {name: value}
-    same_name, nothing, removal = await set_cookie(browser, "/remove")
+    same_name, nothing, removal = await set_cookie(browser, below(cookie, "remove"))
     assert (same_name, nothing) == (name, "")
     times = {"Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"}
     assert removal == (attributes - {f"Max-Age={14 * DAY}"}) | times

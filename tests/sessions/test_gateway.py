@@ -13,7 +13,7 @@ from app import SessionUnavailable
 from app.sessions.batching import MAX_BATCH, MAX_BATCHES
 from app.sessions.gateway import Gateway
 from stores import ConfigurationError, StoreUnavailable
-from stores.contract import Change, Create, Outcome, Record, Update
+from stores.contract import Change, Create, Outcome, Record, Unreadable, Update
 from tests.helpers.records import make_record
 from tests.helpers.stores_for_tests import FaultyStore
 

@@ -1,4 +1,4 @@
-"""The tree of routes as text, for `main.py routes`."""
+"""The table of routes that `main.py routes` prints."""
 
 from __future__ import annotations
 
