@@ -30,7 +30,9 @@ Dump = Callable[[], list[Any]]
 
 def memory_dump(request: pytest.FixtureRequest) -> tuple[Store, Dump]:
     store = MemoryStore()
-    return store, lambda: list(store._records.values())
+    return store, lambda: [
+        (id, marshal.loads(packed)) for group in store._groups for id, packed in group.items()
+    ]
 
 
 def mongo_dump(request: pytest.FixtureRequest) -> tuple[Store, Dump]:
@@ -180,9 +182,11 @@ async def test_the_secrets_hash_is_compared_in_constant_time(
         assert not (await manager.load(f"session={token.encode(id, presented)}")).live
 
 
-async def new_token(manager: SessionManager) -> str:
+async def new_token(manager: SessionManager, user: str = "") -> str:
     session = await manager.load(None)
     session["kept"] = "yes"
+    if user:
+        session.sign_in(user)
     return token_of(await session.commit())
 
 
@@ -244,7 +248,7 @@ async def test_an_ended_session_is_not_brought_back(clock: FakeClock, how: str) 
     late = [await manager.load(f"session={good}") for _ in range(5)]
     assert all(session.live for session in late)
     if how == "evicted":
-        others = [await new_token(manager) for _ in range(2)]
+        others = [await new_token(manager, user) for user in ("ada", "eve")]
     elif how == "swept":
         clock.advance(120)
         assert await store.sweep(clock(), 10) == 1
