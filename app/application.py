@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,18 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 from tornado.websocket import WebSocketHandler
 
+from app.readiness import Readiness
 from app.routing import Endpoint, Group, compile_routes, fixed_paths
 from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
 from app.tornado_log import redact
 
-DEFAULTS: Mapping[str, Any] = {"cross_origin_protection": True}
+DEFAULTS: Mapping[str, Any] = {
+    "cross_origin_protection": True,
+    # A peer that is gone without a word is found out, and none may send what fills the memory.
+    "websocket_ping_interval": 30,
+    "websocket_max_message_size": 1_000_000,
+}
 """Tornado settings that this application has unless `Config.settings` says otherwise."""
 
 
@@ -48,6 +54,7 @@ class Application(tornado.web.Application):
         self.managers = list(
             dict.fromkeys(e.policy.manager for e in endpoints if e.policy.manager is not None)
         )
+        self.readiness = Readiness(self.managers)
         # Weak, because a client that goes away in the middle of its request leaves without a word.
         self._in_flight: weakref.WeakSet[HTTPServerRequest] = weakref.WeakSet()
         # WebSockets that are open; app.binding sees to it that they leave when they end.
@@ -58,15 +65,15 @@ class Application(tornado.web.Application):
         results = await asyncio.gather(*(m.open() for m in self.managers), return_exceptions=True)
         return _failures(results)
 
-    async def ping(self) -> list[SessionUnavailable]:
-        """Ask every store whether it answers; return the failures."""
-        results = await asyncio.gather(*(m.ping() for m in self.managers), return_exceptions=True)
-        return _failures(results)
-
     async def close(self) -> None:
         """Close the stores."""
         for manager in self.managers:
             await manager.close()
+
+    @property
+    def requests_in_flight(self) -> Iterable[HTTPServerRequest]:
+        """Those that have begun and are not answered yet."""
+        return self._in_flight
 
     @property
     def in_flight(self) -> int:
