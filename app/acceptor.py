@@ -36,6 +36,8 @@ class Acceptor:
         admit: Callable[[socket.socket, Any], None],
     ) -> None:
         self._sockets = sockets
+        for listening in sockets:
+            listening.setblocking(False)  # another process may take what was announced
         self._connections = connections
         self._admit = admit
         self._loop = asyncio.get_running_loop()

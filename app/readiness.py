@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
@@ -19,8 +19,11 @@ GOOD_FOR = 1.0
 class Readiness:
     """Knows which managers' stores answer. The log says why one does not, when that begins."""
 
-    def __init__(self, managers: Sequence[SessionManager]) -> None:
+    def __init__(
+        self, managers: Sequence[SessionManager], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._managers = managers
+        self._clock = clock
         self._asking: asyncio.Task[list[str]] | None = None
         self._failing: list[str] = []
         self._asked = float("-inf")
@@ -28,7 +31,7 @@ class Readiness:
     async def failing(self) -> list[str]:
         """Return the cookie names of the managers whose store does not answer."""
         if self._asking is None:
-            if time.monotonic() - self._asked < GOOD_FOR:
+            if self._clock() - self._asked < GOOD_FOR:
                 return self._failing
             self._asking = asyncio.ensure_future(self._ask())
         return await asyncio.shield(self._asking)
@@ -42,7 +45,7 @@ class Readiness:
                     log.warning("not ready: sessions of cookie %s: %s", name, problem)
                 elif not problem and name in self._failing:
                     log.info("ready again: sessions of cookie %s", name)
-            self._failing, self._asked = failing, time.monotonic()
+            self._failing, self._asked = failing, self._clock()
             return failing
         finally:
             self._asking = None
