@@ -24,6 +24,10 @@ LONG_IDLE = 5.0
 """Seconds after which an idle connection may have to make room for a new one."""
 
 
+MAX_UNREAD = 16_000_000
+"""Bytes that a WebSocket's peer may leave unread. (An answer to a request may be of any size.)"""
+
+
 class Phase(Enum):
     """What a connection is at."""
 
@@ -41,6 +45,7 @@ class ClientStream(IOStream):
         self.requests = 0  # that were begun, the one that is waited for included
         self.silent = True  # since then
         self.sends = 0  # that the system took something of
+        self.unsent = 0  # bytes
         self.serves_http = True  # until a WebSocket takes it over
         # Of the last look: what it was at, and since when.
         self.seen = (Phase.IDLE, 1)
@@ -56,6 +61,13 @@ class ClientStream(IOStream):
             self.silent = False
         return count
 
+    def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
+        self.unsent += len(data)
+        if self.unsent > MAX_UNREAD and not self.serves_http:
+            log.info("WebSocket cut off: its peer left %d bytes unread", self.unsent)
+            self.close()
+        return super().write(data)
+
     def write_to_fd(self, data: memoryview) -> int:
         try:
             count = super().write_to_fd(data)
@@ -63,6 +75,7 @@ class ClientStream(IOStream):
             del data
         if count:
             self.sends += 1
+            self.unsent -= count
         return count
 
     def close_fd(self) -> None:

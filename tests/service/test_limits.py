@@ -284,20 +284,42 @@ def test_pipelined_requests_wait_outside_of_the_service(impatient: Service) -> N
 # WebSockets
 
 
+HANDSHAKE = (
+    b"GET /socket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
 def test_a_websocket_outlives_the_time_outs_of_requests(impatient: Service) -> None:
-    handshake = (
-        b"GET /socket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
-    with clients(impatient, 1, handshake) as (client,):
+    with clients(impatient, 1, HANDSHAKE) as (client,):
         assert b" 101 " in client.recv(65536)
         time.sleep(1.5)
         client.sendall(b"\x81\x82\0\0\0\0hi")
         assert client.recv(100) == b"\x81\x02hi"
-        # A message over the limit, said to be 2 MB long.
+
+
+def test_a_message_over_the_limit_ends_its_websocket(impatient: Service) -> None:
+    with clients(impatient, 1, HANDSHAKE) as (client,):
+        assert b" 101 " in client.recv(65536)
         client.sendall(b"\x82\xff" + (2_000_000).to_bytes(8, "big") + b"\0\0\0\0")
         assert seconds_until_closed(client) < 5
+
+
+@needs_proc
+def test_a_websocket_whose_peer_reads_nothing_is_cut_off(start: Start, tmp_path: Path) -> None:
+    script = tmp_path / "handlers.py"
+    script.write_text(HANDLERS.replace("send_timeout=0.5", "send_timeout=60"))
+    service = start(script=script)
+    before = resident_bytes(service)
+    message = b"\x82\xff" + (900_000).to_bytes(8, "big") + b"\0\0\0\0" + bytes(900_000)
+    with clients(service, 1, HANDSHAKE) as (client,):
+        assert b" 101 " in client.recv(65536)
+        with pytest.raises(ConnectionError):
+            for _ in range(300):
+                client.sendall(message)
+    assert "its peer left" in service.output
+    assert resident_bytes(service) - before < 60_000_000
 
 
 # File descriptors
