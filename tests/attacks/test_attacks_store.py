@@ -7,6 +7,7 @@ import base64
 import binascii
 import hashlib
 import itertools
+import marshal
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
