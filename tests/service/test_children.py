@@ -83,7 +83,7 @@ def kill(service: Service, pid: int) -> None:
     service.wait_for(f"(pid {pid}) was killed")
 
 
-def test_children_that_lived_long_are_replaced_at_once_however_often(parent: Start) -> None:
+def test_children_that_lived_long_are_replaced_at_once(parent: Start) -> None:
     service = parent("live", 0, 30, 30, 1)
     for _ in range(110):
         kill(service, running(service)[0])
@@ -121,7 +121,7 @@ def test_a_child_that_ends_by_itself_is_not_replaced(parent: Start) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_children_wait_to_be_started_ends_it_at_once(
+def test_a_signal_during_the_back_off_ends_it_at_once(
     parent: Start, signum: int
 ) -> None:
     service = parent("die", 10, 60, 60, 5)

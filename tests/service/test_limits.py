@@ -377,7 +377,7 @@ def test_connections_past_the_limit_wait_and_get_in_later(poor: Service) -> None
 
 @needs_proc
 @pytest.mark.parametrize("sent", [b"", GET[:20]])
-def test_out_of_descriptors_the_acceptor_pauses_and_says_so_once(start: Start, sent: bytes) -> None:
+def test_the_acceptor_pauses_out_of_descriptors(start: Start, sent: bytes) -> None:
     service = start("--port=0")
     with clients(service, 1) as (early,):
         works(early)
