@@ -18,7 +18,7 @@ pytest_plugins = ["tests.helpers.every_store", "tests.helpers.fixtures_servers"]
 
 @pytest.fixture(scope="session", autouse=True)
 def first_loop() -> Iterator[None]:
-    """Hold the loop that pytest-tornado asks for first, which asyncio.run() would let go unclosed."""
+    """Hold the loop that pytest-tornado asks for first; asyncio.run() would leave it unclosed."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield
