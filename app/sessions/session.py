@@ -104,11 +104,10 @@ class Session(WorkingCopy):
             raise ValueError(f"sign_in() takes a user of at most {MAX_USER} characters")
         if self._stage is REPLACED:
             self._resume(user)
-        if self._presented.withheld:
-            self._gone = False  # that what was set before could not begin one stops no sign-in
         if self._user not in (None, user):
             self.destroy()
         self.regenerate()
+        self._gone = False  # what a commit found before stops no sign-in
         self._user, self._signs_in = user, True
         if persistent is not None:
             self._persistent = persistent
