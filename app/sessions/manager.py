@@ -294,8 +294,11 @@ class SessionManager:
             cookie = self._make_cookie(pending, record, secret, record.created)
         elif pending.ended and pending.cookie_to_remove and not stale:
             cookie = self.cookie.render_removal(over_tls=presented.over_tls)
-        if ending:
-            await asyncio.gather(*(self._end(one, waited) for one in ending if one not in stale))
+        ending = [former for former in ending if former not in stale]
+        if len(ending) == 1:
+            await self._end(ending[0], waited)
+        elif ending:
+            await asyncio.gather(*(self._end(former, waited) for former in ending))
         return Saved(record, cookie)
 
     async def _end(self, record: Record, waited: float) -> None:
