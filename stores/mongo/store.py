@@ -1,8 +1,7 @@
 """Sessions in MongoDB, through motor or PyMongo's own asynchronous client.
 
 A majority acknowledges each write, and reads go to the primary. A TTL index on `expires` makes the
-server remove expired sessions. An update is `updateOne` without upsert; a rotation has the expected
-secret in its filter.
+server remove expired sessions.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import ReadPreference, WriteConcern
-from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from stores.contract import (
@@ -25,13 +24,15 @@ from stores.contract import (
     Record,
     Store,
     StoreUnavailable,
-    Update,
+    Unreadable,
 )
 from stores.mongo.client import Client, check_client, make_client, motor_client_class
-from stores.mongo.documents import FIELDS, operations, record
+from stores.mongo.documents import FIELDS
+from stores.mongo.errors import explained
+from stores.mongo.reading import read
 from stores.mongo.url import database_of, name_of
+from stores.mongo.writing import Writing
 
-DUPLICATE_KEY = 11000
 DEFAULT_DATABASE = "sessions"
 
 # The server's codes when something else exists in the place of the index or the collection.
@@ -50,6 +51,8 @@ class MongoStore(Store):
 
     Raises `ConfigurationError` for a bad URL, another kind of client, and without motor for a URL.
     """
+
+    expires_itself = True
 
     def __init__(
         self,
@@ -100,72 +103,23 @@ class MongoStore(Store):
         with self._deadline():
             await self._opened().find_one({"_id": b""}, {"_id": 1})
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
+    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | Unreadable]:
         collection = self._opened()
         with self._deadline():
-            if len(ids) == 1:  # find_one is faster, in the driver and in the server
-                document = await collection.find_one({"_id": ids[0]})
-                documents = [] if document is None else [document]
-            else:
-                # One more than there can be, so that the first batch ends the cursor.
-                found = collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
-                documents = await found.to_list(None)
-        return {document["_id"]: record(document) for document in documents}
+            return await read(collection, ids)
 
-    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        collection = self._opened()
-        if not changes:  # PyMongo refuses an empty bulk write
-            return []
-        outcomes = [Outcome.DONE] * len(changes)
+    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
+        writing = Writing(self._opened(), changes)
         with self._deadline():
-            try:
-                # Unordered, so that an id that exists does not stop the others.
-                result = await collection.bulk_write(operations(changes), ordered=False)
-                matched = result.matched_count
-            except BulkWriteError as error:
-                matched = error.details["nMatched"]
-                failed = error.details["writeErrors"]
-                if error.details["writeConcernErrors"] or any(
-                    e["code"] != DUPLICATE_KEY for e in failed
-                ):
-                    codes = sorted({e["code"] for e in failed})
-                    raise StoreUnavailable(
-                        f"MongoDB did not complete a write (codes {codes or 'write concern'})"
-                    ) from None
-                for e in failed:
-                    outcomes[e["index"]] = Outcome.EXISTS
-            updates = {i: c for i, c in enumerate(changes) if isinstance(c, Update)}
-            if matched < len(updates):
-                outcomes_of_updates = await self._outcomes_of(updates)
-                for i, outcome in outcomes_of_updates.items():
-                    outcomes[i] = outcome
-        return outcomes
-
-    async def _outcomes_of(self, updates: Mapping[int, Update]) -> dict[int, Outcome]:
-        """Return the outcome of each update of a batch; MongoDB only says how many matched.
-
-        Ids and secrets are never reused, so the state after the batch shows what happened in it.
-        """
-        ids = list({update.id for update in updates.values()})
-        cursor = self._collection.find({"_id": {"$in": ids}}, {"secret": 1, "former": 1})
-        secrets = {d["_id"]: (d["secret"], d.get("former")) for d in await cursor.to_list(None)}
-        outcomes = {}
-        for i, update in updates.items():
-            now = secrets.get(update.id)
-            if now is None:
-                outcomes[i] = Outcome.MISSING
-            elif update.rotation is not None and update.rotation.secret_hash not in now:
-                outcomes[i] = Outcome.CONFLICT
-            else:
-                outcomes[i] = Outcome.DONE
-        return outcomes
+            await writing.run()
+        return writing.answers
 
     async def _make_index(self, collection: Any) -> None:
         """Create the TTL index; refuse a collection that is not for sessions."""
         where = f"collection {collection.name} of database {self._database}"
         # In another application's collection, the index would make the server remove documents.
         sample = await collection.find_one({}, dict.fromkeys(FIELDS, 1))
-        if sample is not None and not FIELDS.issubset(sample):
+        if sample is not None and not sample.keys() >= set(FIELDS):
             raise ConfigurationError(
                 f"{where} has documents that are not sessions; choose another collection"
             )
@@ -195,17 +149,8 @@ class MongoStore(Store):
         Without this deadline, a driver thread would go on waiting for a server (30 s by default)
         long after its request was answered.
         """
-        try:
-            with pymongo.timeout(self.timeout):
-                yield
-        except OperationFailure as error:
-            # The server's message may quote the document; its code's name does not.
-            details = error.details or {}
-            what = details.get("codeName") or f"code {error.code}"
-            raise StoreUnavailable(f"MongoDB refused: {what}") from None
-        except PyMongoError as error:
-            what = "does not answer" if isinstance(error, ConnectionFailure) else "failed"
-            raise StoreUnavailable(f"MongoDB {what} ({type(error).__name__})") from None
+        with explained(), pymongo.timeout(self.timeout):
+            yield
 
 
 def _collection(database: Any, name: str) -> Any:
