@@ -51,7 +51,7 @@ class Writing:
     async def _settle(self, pending: dict[int, Update]) -> None:
         """Answer to updates that were not applied."""
         try:
-            with explained():
+            with explained(self._collection.database.client):
                 for _ in range(MAX_LOOKS):
                     pending = await self._look(pending)
                     if not pending:

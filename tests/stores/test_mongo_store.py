@@ -261,6 +261,6 @@ async def test_a_client_of_any_settings_serves_and_is_not_closed(
 async def test_a_clients_default_database_is_used(mongod: Any) -> None:
     async with closing(AsyncMongoClient(mongod.url)) as client:
         async with opened(client, collection="named_nowhere") as store:
-            assert store.name == "mongodb:test"
+            assert store.name == "mongodb:test?collection=named_nowhere"
             await store.ping()
         await client.drop_database("test")
