@@ -15,6 +15,7 @@ _EXPLAINED = {
     "CLUSTERDOWN": "nodes of the cluster are missing",
     "NOAUTH": "it asks for a password",
     "NOPERM": "its user may not do this",
+    "LATE": "the write reached it after its deadline",
 }
 
 _HINTS = {
@@ -24,16 +25,27 @@ _HINTS = {
 }
 
 
+def concerns_one_key(error: Exception) -> bool:
+    """Tell whether the server refused a command because of what is in its key."""
+    return _code_of(error) == "WRONGTYPE"
+
+
 def reason_of(error: BaseException) -> str:
     """Return the reason by code and type: the server's text may quote values."""
     if isinstance(error, RedisClusterException) and (error.__cause__ or error.__context__):
         return reason_of(error.__cause__ or error.__context__ or error)
-    text = str(error)
-    code = getattr(error, "status_code", None)
-    if code is None and isinstance(error, ResponseError):
-        word = text.partition(" ")[0]
-        code = word if word.isascii() and word.isupper() else "ERR"
+    code = _code_of(error)
     if code is None:
         return f"Redis does not answer ({type(error).__name__})"
+    text = str(error)
     hint = _EXPLAINED.get(code) or next((h for t, h in _HINTS.items() if t in text), "")
     return f"Redis refused: {code}" + (f" ({hint})" if hint else "")
+
+
+def _code_of(error: BaseException) -> str | None:
+    """Return the code of an error that the server answered; `None` of any other."""
+    code: str | None = getattr(error, "status_code", None)
+    if code is None and isinstance(error, ResponseError):
+        word = str(error).partition(" ")[0]
+        code = word if word.isascii() and word.isupper() else "ERR"
+    return code
