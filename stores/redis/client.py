@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from redis import utils
 from redis.asyncio import ConnectionPool, Redis, RedisCluster, SSLConnection
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from stores.redis.url import RedisUrl
+
+log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 8
 """Connections of one store to one server. A session manager uses two or three."""
@@ -39,3 +43,13 @@ def make_client(url: RedisUrl, timeout: float) -> Redis | RedisCluster:
         max_connections=2 * MAX_CONNECTIONS,
         **options,
     )
+
+
+def warn_of_slow_reads(store: str) -> None:
+    """Log a warning when redis-py parses answers in Python."""
+    if not utils.HIREDIS_AVAILABLE:
+        log.warning(
+            "store %s: without the package hiredis, reads take two to five times as long: "
+            "make install EXTRAS=redis",
+            store,
+        )

@@ -66,15 +66,14 @@ def arguments_of(update: Update, behind: float) -> list[bytes]:
     """
     written, size = _data_fields(update.set)
     removed = [b"d:" + key.encode() for key in update.unset]
-    expected = expected_rotated = expires = expires_at = b""
     rotation = update.rotation
     if rotation is not None:
-        expected = rotation.expected_hash.hex().encode()
-        if rotation.expected_rotated is not None:
-            expected_rotated = _number(rotation.expected_rotated)
-        secret = rotation.secret_hash.hex().encode()
-        written += (b"secret", secret, b"former", expected, b"rotated", _number(rotation.rotated))
-        written += (b"persistent", b"1" if rotation.persistent else b"0")
+        written += (
+            *(b"secret", rotation.secret_hash.hex().encode()),
+            *(b"former", rotation.expected_hash.hex().encode()),
+            *(b"rotated", _number(rotation.rotated)),
+            *(b"persistent", b"1" if rotation.persistent else b"0"),
+        )
         if rotation.user is None:
             removed.append(b"user")
         else:
@@ -82,31 +81,37 @@ def arguments_of(update: Update, behind: float) -> list[bytes]:
         if rotation.authenticated is not None:
             written += (b"authenticated", _number(rotation.authenticated))
     if update.set:
-        written += (b"size", b"")
-    if update.expires is not None:
-        expires = _number(update.expires)
-        expires_at = _milliseconds(update.expires + behind)
-    if update.or_create is None:
-        if_absent, created = CODES[Outcome.MISSING], []
-    else:
-        outcome, record = apply_change(None, update)
-        if_absent = CODES[outcome]
-        created = [] if record is None else fields_of(record, behind)
+        written += (b"size", b"%d" % size)
     return [
-        if_absent,
-        expected,
-        expected_rotated,
-        expires,
-        expires_at,
-        b"" if update.seen is None else _number(update.seen),
         b"" if update.limit is None else b"%d" % update.limit,
-        b"%d" % size if update.set else b"",
         b"%d" % len(written),
         b"%d" % len(removed),
         *written,
         *removed,
-        *created,
+        *_conditions(update, behind),
     ]
+
+
+def _conditions(update: Update, behind: float) -> Sequence[bytes]:
+    """Return what an update has besides values; most have nothing, which costs no word."""
+    _, _, _, expires, rotation, seen, _, or_create = update
+    if expires is None and rotation is None and seen is None and or_create is None:
+        return ()
+    created: list[bytes] = []
+    if_absent = Outcome.MISSING
+    if or_create is not None:
+        if_absent, record = apply_change(None, update)
+        if record is not None:
+            created = fields_of(record, behind)
+    return (
+        b"" if rotation is None else rotation.expected_hash.hex().encode(),
+        _number(None if rotation is None else rotation.expected_rotated),
+        _number(expires),
+        b"" if expires is None else _milliseconds(expires + behind),
+        _number(seen),
+        CODES[if_absent],
+        *created,
+    )
 
 
 def record_of(id: bytes, answer: Sequence[bytes] | Mapping[bytes, bytes]) -> Record | Unreadable:
@@ -183,5 +188,6 @@ def _milliseconds(seconds: float) -> bytes:
     return b"%d" % math.ceil(seconds * 1000)
 
 
-def _number(seconds: float) -> bytes:
-    return repr(float(seconds)).encode()  # the shortest text that reads back as the same number
+def _number(seconds: float | None) -> bytes:
+    # The shortest text that reads back as the same number.
+    return b"" if seconds is None else repr(float(seconds)).encode()

@@ -7,8 +7,9 @@ import logging
 import math
 import time
 from contextlib import suppress
+from typing import Any
 
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from stores.redis.cluster import Cluster
 from stores.redis.exchange import OneServer
@@ -41,11 +42,9 @@ class ServerClock:
         """Return what the servers' clock shows at this time of the loop; b"" when nobody knows."""
         return b"" if self._ahead is None else b"%.3f" % (at + self._ahead)
 
-    def look_in_time(self, servers: OneServer | Cluster) -> None:
-        """Look at the clock in the background if the last look was long ago."""
-        if asyncio.get_running_loop().time() - self._looked > INTERVAL and (
-            self._looking is None or self._looking.done()
-        ):
+    def look_in_time(self, servers: OneServer | Cluster, now: float) -> None:
+        """Look at the clock in the background if the last look was long before *now*."""
+        if now - self._looked > INTERVAL and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look_quietly(servers))
 
     async def look(self, servers: OneServer | Cluster) -> None:
@@ -56,7 +55,7 @@ class ServerClock:
         ours = time.time()
         clocks = [int(a[0]) + int(a[1]) / 1e6 for a in answers if not isinstance(a, Exception)]
         if not clocks:
-            self._warn_of_ignorance()
+            self._warn_of_ignorance(answers)
             return
         # At most so far ahead, so that nothing is refused in time, and at least so far behind.
         self._ahead = max(clocks) - asked
@@ -74,8 +73,8 @@ class ServerClock:
         with suppress(RedisError, RedisClusterException, OSError):
             await self.look(servers)
 
-    def _warn_of_ignorance(self) -> None:
-        if not self._warned:
+    def _warn_of_ignorance(self, answers: list[Any]) -> None:
+        if not self._warned and any(isinstance(answer, ResponseError) for answer in answers):
             self._warned = True
             log.warning(
                 "store %s: the server does not tell its time, so a write that was given up may "

@@ -35,7 +35,7 @@ from stores.contract import (
     Unreadable,
     Update,
 )
-from stores.redis.client import MAX_CONNECTIONS, make_client
+from stores.redis.client import MAX_CONNECTIONS, make_client, warn_of_slow_reads
 from stores.redis.cluster import Cluster
 from stores.redis.errors import concerns_one_key, reason_of
 from stores.redis.eviction import warn_of_eviction
@@ -102,7 +102,7 @@ class RedisStore(Store):
         await self.ping()
         async with self._operation() as servers:
             await self._clock.look(servers)
-        await self._warn_of_eviction()
+        await self._warn()
 
     async def close(self) -> None:
         servers, self._servers = self._servers, None
@@ -135,9 +135,10 @@ class RedisStore(Store):
         }
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
-        deadline = asyncio.get_running_loop().time() + self.timeout
+        now = asyncio.get_running_loop().time()
+        deadline = now + self.timeout
         async with self._operation() as servers:
-            self._clock.look_in_time(servers)
+            self._clock.look_in_time(servers, now)
             answers = await self._send(servers, changes, deadline)
             if LATE in answers:  # in time, or the answer would not be here: the clock was set
                 await self._clock.look(servers)
@@ -168,11 +169,13 @@ class RedisStore(Store):
     def _command(self, change: Change, until: bytes) -> Command:
         key, behind = self._key(change.id), self._clock.behind
         if isinstance(change, Update):
+            # Times alone only advance, so a late one does no harm.
+            until = until if change.set or change.unset or change.rotation else b""
             return (b"EVALSHA", UPDATE.sha, b"1", key, until, *arguments_of(change, behind))
+        # A late one of these does no harm, either: the token of a session that was not created is
+        # told to nobody, and an id is not used twice, so what is removed was to go.
         if isinstance(change, Create):
-            fields = fields_of(change.record, behind)
-            return (b"EVALSHA", CREATE.sha, b"1", key, until, *fields)
-        # A late one does no harm: no id is used twice, so it removes what was to go.
+            return (b"EVALSHA", CREATE.sha, b"1", key, *fields_of(change.record, behind))
         return (b"UNLINK", key)
 
     async def _read(self, commands: Sequence[Command]) -> list[Any]:
@@ -186,13 +189,14 @@ class RedisStore(Store):
             _raise_if_all_failed(answers)
         return answers
 
-    async def _warn_of_eviction(self) -> None:
-        """Log once whether a server may drop sessions that have not expired."""
+    async def _warn(self) -> None:
+        """Log once what works and could be better."""
         if self._warned:
             return
         async with self._operation() as servers:
             answers = await servers.send_to_each((b"INFO", b"memory"))
         warn_of_eviction(self._name, answers)
+        warn_of_slow_reads(self._name)
         self._warned = True
 
     @asynccontextmanager

@@ -165,7 +165,7 @@ async def test_a_server_that_may_evict_sessions_is_warned_of_once(
 async def test_a_user_who_may_no_more_than_is_needed_suffices(
     own_server: Valkey, caplog: pytest.LogCaptureFixture
 ) -> None:
-    needed = "+hgetall +hmget +hset +hdel +hlen +exists +unlink +pexpireat +evalsha +eval"
+    needed = "+hgetall +hmget +hset +hdel +hlen +exists +unlink +pexpireat +evalsha +eval +time"
     own_server.admin("ACL", "SETUSER", "app", "on", ">pass", "~session:*", *needed.split())
     record = make_record(data={"n": 1})
     async with opened(f"redis://app:pass@127.0.0.1:{own_server.port}") as store:
