@@ -35,16 +35,18 @@ from stores.contract import (
     Unreadable,
     Update,
 )
-from stores.redis.client import MAX_CONNECTIONS, make_client, warn_of_slow_reads
+from stores.redis.client import MAX_CONNECTIONS, close_client, make_client, warn_of_slow_reads
 from stores.redis.cluster import Cluster
 from stores.redis.errors import concerns_one_key, reason_of
 from stores.redis.eviction import warn_of_eviction
 from stores.redis.exchange import Command, ConnectionBroken, OneServer
 from stores.redis.hashes import arguments_of, fields_of, record_of
-from stores.redis.own_client import check_client, name_of
+from stores.redis.own_client import check_client, name_of, uses_tls
 from stores.redis.scripts import CREATE, LATE, OUTCOMES, SOURCES, UPDATE
 from stores.redis.server_clock import ServerClock
 from stores.redis.url import RedisUrl, read_url
+
+DEFAULT_PREFIX = "session:"
 
 _OUTCOMES = {0: Outcome.DONE, **OUTCOMES}  # 0 is UNLINK's of a key that does not exist
 
@@ -52,11 +54,13 @@ _OUTCOMES = {0: Outcome.DONE, **OUTCOMES}  # 0 is UNLINK's of a key that does no
 class RedisStore(Store):
     """Keeps records in hashes whose keys begin with *prefix*.
 
-    *source* is a URL (`redis://`, `rediss://`, the same with `valkey`, `redis+cluster://` with one
-    host or several, comma-separated), or a `redis.asyncio` client of the application's own,
-    `Redis` or `RedisCluster`. The store does not close such a client. Make it with `protocol=2`, so
-    that it replaces a connection that the server closed. *timeout* bounds a whole operation, in
-    seconds. A write whose outcome is unknown is never repeated.
+    *source* is a URL (`redis://`, `rediss://` with TLS, `redis+cluster://` or `redis+sentinel://`
+    with one host or several, comma-separated, the same with `valkey`, or `unix://`), or a
+    `redis.asyncio` client of the application's own, `Redis` or `RedisCluster`. *prefix* is by
+    default the one that the URL names, else "session:". The store does not close a client of the
+    application's. Make it with `protocol=2`, so that it replaces a connection that the server
+    closed. *timeout* bounds a whole operation, in seconds. A write whose outcome is unknown is
+    never repeated.
 
     Raises `ConfigurationError` for a bad URL and a client that cannot be used.
     """
@@ -68,19 +72,21 @@ class RedisStore(Store):
         self,
         source: str | Redis | RedisCluster,
         *,
-        prefix: str = "session:",
+        prefix: str | None = None,
         timeout: float = 2.0,
     ) -> None:
         self.timeout = timeout
-        self._prefix = prefix.encode()
         self._url: RedisUrl | None = None
         self._client: Any = None
         if isinstance(source, str):
             self._url = read_url(source)
-            self._name = self._url.name
+            self._name, self._tls = self._url.name, self._url.is_tls
+            if prefix is None:
+                prefix = self._url.prefix
         else:
             self._client = check_client(source)
-            self._name = name_of(self._client)
+            self._name, self._tls = name_of(self._client), uses_tls(self._client)
+        self._prefix = (DEFAULT_PREFIX if prefix is None else prefix).encode()
         self._servers: OneServer | Cluster | None = None  # set while the store is open
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._clock = ServerClock(self._name)
@@ -115,9 +121,7 @@ class RedisStore(Store):
             await servers.close()
         if self._url is not None and self._client is not None:
             client, self._client = self._client, None
-            await client.aclose()
-            if self._url.is_cluster:  # a client that found no cluster does not close its nodes
-                await client.nodes_manager.aclose("startup_nodes")
+            await close_client(client)
 
     async def ping(self) -> None:
         # A server may answer PING and yet not serve keys: in a cluster that is down, or as a
@@ -129,7 +133,7 @@ class RedisStore(Store):
     ) -> Mapping[bytes, Record | Unreadable | StoreUnavailable]:
         answers = await self._read([(b"HGETALL", self._key(id)) for id in ids])
         return {
-            id: _unread(fields) if isinstance(fields, Exception) else record_of(id, fields)
+            id: self._unread(fields) if isinstance(fields, Exception) else record_of(id, fields)
             for id, fields in zip(ids, answers, strict=True)
             if fields
         }
@@ -148,7 +152,7 @@ class RedisStore(Store):
                     answers[i] = ResponseError("LATE") if answer == LATE else answer
             _raise_if_all_failed(answers)
         return [
-            _unavailable(answer) if isinstance(answer, Exception) else _OUTCOMES[answer]
+            self._unavailable(answer) if isinstance(answer, Exception) else _OUTCOMES[answer]
             for answer in answers
         ]
 
@@ -189,6 +193,14 @@ class RedisStore(Store):
             _raise_if_all_failed(answers)
         return answers
 
+    def _unread(self, error: Exception) -> Unreadable | StoreUnavailable:
+        if concerns_one_key(error):
+            return Unreadable(reason_of(error))
+        return self._unavailable(error)
+
+    def _unavailable(self, error: Exception) -> StoreUnavailable:
+        return StoreUnavailable(reason_of(error, tls=self._tls))
+
     async def _warn(self) -> None:
         """Log once what works and could be better."""
         if self._warned:
@@ -211,7 +223,7 @@ class RedisStore(Store):
         except TimeoutError:
             reason = f"Redis did not answer within {self.timeout} s"
         except (RedisError, RedisClusterException, OSError) as error:
-            reason = reason_of(error)
+            reason = reason_of(error, tls=self._tls)
         raise StoreUnavailable(reason) from None
 
 
@@ -241,11 +253,3 @@ def _raise_if_all_failed(answers: Sequence[Any]) -> None:
         isinstance(answer, Exception) and not concerns_one_key(answer) for answer in answers
     ):
         raise answers[0]
-
-
-def _unread(error: Exception) -> Unreadable | StoreUnavailable:
-    return Unreadable(reason_of(error)) if concerns_one_key(error) else _unavailable(error)
-
-
-def _unavailable(error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(reason_of(error))
