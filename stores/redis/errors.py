@@ -92,7 +92,7 @@ def _of_rights(code: str, text: str) -> str:
         return ""
     elif "key" in text:
         return "its user may not use keys with the store's prefix; grant ~session:*"
-    command = re.search(r"the '(\w+)' command", text)
+    command = re.search(r"the '([\w|]+)' command", text)
     what = command[1].upper() if command else "a command that the store needs"
     return f"its user may not run {what}; {_GRANT}"
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import traceback
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stores import StoreUnavailable
-from stores.contract import Create, Update
+from stores.contract import Create, Delete, Outcome, Update
 from stores.redis import RedisStore
 from tests.helpers.database_servers import Valkey
-from tests.helpers.records import make_record
+from tests.helpers.process import ROOT
+from tests.helpers.records import make_record, make_rotation
 from tests.helpers.servers import free_port, missing
 from tests.helpers.tls import Authority, tls_in_front_of
 
+DONE = Outcome.DONE
 TIMEOUT = 1.0
+README = ROOT / "stores" / "README.md"
 
 
 async def reason_of_opening(url: str) -> str:
@@ -183,9 +187,6 @@ def _address_of_this_machine() -> str | None:
     return None if address.startswith("127.") else address
 
 
-NEEDED = "+hgetall +hmget +hset +hdel +hlen +exists +unlink +pexpireat +evalsha +eval +time"
-
-
 @pytest.mark.gen_test
 @pytest.mark.parametrize(
     ("rights", "reason"),
@@ -198,20 +199,93 @@ NEEDED = "+hgetall +hmget +hset +hdel +hlen +exists +unlink +pexpireat +evalsha 
     ],
 )
 async def test_a_right_that_is_missing_is_told(server: Valkey, rights: str, reason: str) -> None:
-    user = ("ACL", "SETUSER", "app", "on", ">hunter2", "~session:*", *NEEDED.split())
-    server.admin(*user)
-    store = RedisStore(f"redis://app:hunter2@127.0.0.1:{server.port}")
+    rights_of_readme(server)
+    store = RedisStore(f"redis://sessions:PASSWORD@127.0.0.1:{server.port}")
     await store.open()
-    server.admin("ACL", "SETUSER", "app", *rights.split())
-    record = make_record()
-    for change in (Create(record), Update(record.id, {"n": 1})):
-        if isinstance(change, Update):
-            server.admin(*user)
-            await store.write([Create(record)])
-            server.admin("ACL", "SETUSER", "app", *rights.split())
-            if rights == "-exists":
-                continue
-        with pytest.raises(StoreUnavailable) as caught:
-            await store.write([change])
-        assert reason in str(caught.value)
+    server.admin("ACL", "SETUSER", "sessions", *rights.split())
+    with pytest.raises(StoreUnavailable) as caught:
+        await store.write([Create(make_record())])
+    assert reason in str(caught.value)
     await store.close()
+
+
+def rights_of_readme(server: Valkey) -> None:
+    """Run the commands that stores/README.md lists."""
+    commands = re.findall(r"^ +(ACL SETUSER sessions .*)$", README.read_text(), re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        server.admin(*command.split())
+
+
+async def use_all(store: RedisStore) -> None:
+    """Create, load, change and remove sessions by all that an update has."""
+    records = [make_record(data={"n": 1}) for _ in range(12)]
+    await store.open()
+    assert await store.write([Create(record) for record in records]) == [DONE] * 12
+    for record in records:
+        rotation = make_rotation(record, user="ada", authenticated=5.0, expected_rotated=0.0)
+        rest = (record.expires + 9, rotation, 7.0)
+        update = Update(record.id, {"m": 2}, ["n"], *rest, limit=100)
+        assert await store.write([update]) == [DONE]
+        large = Update(record.id, {"l": "x" * 100}, limit=100)
+        assert await store.write([large]) == [Outcome.TOO_LARGE]
+        assert await store.load([record.id]) == {record.id: update.applied_to(record)}
+        new = make_record(data={"a": 1})
+        assert await store.write([Update(new.id, {"b": 1}, or_create=new)]) == [DONE]
+    assert await store.write([Delete(record.id) for record in records]) == [DONE] * 12
+    await store.ping()
+
+
+@pytest.mark.gen_test
+async def test_the_rights_that_are_listed_suffice(
+    server: Valkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    rights_of_readme(server)
+    for database in (0, 3):
+        store = RedisStore(f"redis://sessions:PASSWORD@127.0.0.1:{server.port}/{database}")
+        await use_all(store)
+        server.admin("SCRIPT", "FLUSH")
+        await use_all(store)
+        await store.close()
+    assert caplog.messages == []
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_the_rights_that_are_listed_suffice_in_a_cluster(
+    valkey_cluster: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for node in valkey_cluster.nodes:
+        rights_of_readme(node)
+    store = RedisStore(valkey_cluster.url.replace("://", "://sessions:PASSWORD@"))
+    await use_all(store)
+    await store.close()
+    assert caplog.messages == []
+    for node in valkey_cluster.nodes:
+        node.admin("ACL", "DELUSER", "sessions")
+
+
+RIGHTS = [
+    *("hgetall", "hmget", "hset", "hdel", "hlen", "exists", "unlink", "pexpireat"),
+    *("eval", "evalsha", "time", "info"),
+]
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("right", RIGHTS)
+async def test_no_right_is_listed_in_vain(
+    server: Valkey, right: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rights_of_readme(server)
+    server.admin("ACL", "SETUSER", "sessions", f"-{right}")
+    before = denied(server)
+    store = RedisStore(f"redis://sessions:PASSWORD@127.0.0.1:{server.port}")
+    with suppress(StoreUnavailable):
+        await use_all(store)
+    await store.close()
+    assert denied(server) > before
+
+
+def denied(server: Valkey) -> int:
+    """Return how often the server refused somebody a command."""
+    stats = server.admin("INFO", "stats")
+    return int(stats["acl_access_denied_cmd"])

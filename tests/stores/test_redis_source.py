@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis, RedisCluster
 
 from stores import ConfigurationError, open_store
-from stores.contract import Create, Delete, Outcome, Update
+from stores.contract import Create, Outcome
 from stores.drivers import BY_SCHEME, REDIS
 from stores.redis import RedisStore
 from tests.helpers.database_servers import Valkey
@@ -198,19 +198,3 @@ async def test_a_server_that_may_evict_sessions_is_warned_of_once(
     (message,) = caplog.messages
     assert "volatile-ttl" in message
     assert "set noeviction" in message
-
-
-@pytest.mark.gen_test
-async def test_a_user_who_may_no_more_than_is_needed_suffices(
-    own_server: Valkey, caplog: pytest.LogCaptureFixture
-) -> None:
-    needed = "+hgetall +hmget +hset +hdel +hlen +exists +unlink +pexpireat +evalsha +eval +time"
-    own_server.admin("ACL", "SETUSER", "app", "on", ">pass", "~session:*", *needed.split())
-    record = make_record(data={"n": 1})
-    async with opened(f"redis://app:pass@127.0.0.1:{own_server.port}") as store:
-        assert await store.write([Create(record)]) == [DONE]
-        update = Update(record.id, {"m": 2}, ["n"], record.expires + 9)
-        assert await store.write([update]) == [DONE]
-        assert await store.load([record.id]) == {record.id: update.applied_to(record)}
-        assert await store.write([Delete(record.id)]) == [DONE]
-    assert caplog.messages == []
