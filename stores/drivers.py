@@ -58,7 +58,7 @@ _REDIS_SCHEMES = (
 BY_SCHEME = {
     **dict.fromkeys(("mongodb", "mongodb+srv"), MONGODB),
     **dict.fromkeys(_REDIS_SCHEMES, REDIS),
-    "postgresql": _sql("PostgreSQL needs", "postgresql"),
+    **dict.fromkeys(("postgresql", "postgres"), _sql("PostgreSQL needs", "postgresql")),
     "mysql": _sql("MySQL needs", "mysql"),
     "mariadb": _sql("MariaDB needs", "mysql"),
     "sqlite": _sql("SQLite needs", "sqlite"),

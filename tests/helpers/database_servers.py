@@ -227,6 +227,10 @@ class ValkeySentinel:
 class _SQLServer(Server):
     """A server that refuses to run as root, and whose data a program of its own prepares."""
 
+    def __init__(self, folder: Path, port: int | None = None, more: Sequence[str] = ()) -> None:
+        self.more = more
+        super().__init__(folder, port)
+
     def prepare(self) -> None:
         self.data = self.folder / "data"
         if os.geteuid() == 0:
@@ -262,6 +266,7 @@ class Postgres(_SQLServer):
         return [
             *(_program("postgres"), "-D", self.data, "-p", str(self.port), "-h", "127.0.0.1"),
             *("-c", "unix_socket_directories=", "-c", "shared_buffers=32MB"),
+            *self.more,
         ]
 
     def stop(self) -> None:
@@ -296,6 +301,38 @@ class Postgres(_SQLServer):
         return subprocess.run(command, check=False).returncode == 0
 
 
+class PgBouncer(_SQLServer):
+    """PgBouncer in transaction mode before a PostgreSQL, to which it keeps a few connections."""
+
+    def __init__(self, folder: Path, target: Postgres, settings: str = "") -> None:
+        self.target = target
+        self.settings = settings
+        super().__init__(folder)
+
+    def prepare(self) -> None:
+        super().prepare()
+        (self.folder / "users.txt").write_text('"test" ""\n')
+        (self.folder / "pgbouncer.ini").write_text(
+            "[databases]\n"
+            f"* = host=127.0.0.1 port={self.target.port}\n"
+            "[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            f"auth_type = trust\nauth_file = {self.folder}/users.txt\nadmin_users = test\n"
+            "pool_mode = transaction\ndefault_pool_size = 3\nmax_client_conn = 200\n"
+            f"{self.settings}\n"
+        )
+
+    def first_command(self) -> Sequence[str | Path]:
+        return ["mkdir", self.data]
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://test@127.0.0.1:{self.port}/postgres"
+
+    def command(self) -> Sequence[str | Path]:
+        return [_program("pgbouncer"), self.folder / "pgbouncer.ini"]
+
+
 class MariaDB(_SQLServer):
     """MariaDB (or MySQL) with a user `test` without a password and a database `test`."""
 
@@ -323,6 +360,7 @@ class MariaDB(_SQLServer):
             *(f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve"),
             *(f"--socket={self.folder / 'socket'}", f"--init-file={self.folder / 'init.sql'}"),
             *("--innodb-buffer-pool-size=32M", f"--pid-file={self.folder / 'pid'}"),
+            *self.more,
         ]
 
 
@@ -330,6 +368,7 @@ __all__ = [
     "MariaDB",
     "MongoReplicaSet",
     "Mongod",
+    "PgBouncer",
     "Postgres",
     "Valkey",
     "ValkeyCluster",
