@@ -65,11 +65,15 @@ class Activity:
             "on_finish": on_finish,
         }
         if is_socket:
+            # Not by on_close: there is none after an `open` that failed.
+            get = cast(Any, handler).get
 
-            @functools.wraps(cast(Any, handler).on_connection_close)
-            def on_connection_close(self: WebSocketHandler) -> None:
-                sockets.discard(self)
-                cast(Any, handler).on_connection_close(self)
+            @functools.wraps(get)
+            async def get_until_closed(self: WebSocketHandler, *args: Any, **kwargs: Any) -> None:
+                try:
+                    await get(self, *args, **kwargs)
+                finally:
+                    sockets.discard(self)
 
-            members["on_connection_close"] = on_connection_close
+            members["get"] = get_until_closed
         return cast("type[RequestHandler]", type(handler.__name__, (handler,), members))
