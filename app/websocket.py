@@ -61,11 +61,18 @@ class SessionWebSocket(SessionResponse):
             self._session_socket_closed = True
             for manager, _ in self._session_by_manager():
                 self._session_watches().of(manager).remove(self)
+            self._session_break_cycles()
             for _ in range(TURNS_TO_COMMIT):
                 await asyncio.sleep(0)
             for session in self._session_all:
                 await settle(session)
                 self._session_tell_unsaved(session)
+
+    def _session_break_cycles(self) -> None:
+        """Let go of what Tornado keeps after an `open` that failed, so that all this is freed."""
+        if self.get_status() == 101:
+            socket = cast(Any, self)
+            socket.ws_connection = socket.ui = None
 
     def _session_by_manager(self) -> list[tuple[SessionManager, Session]]:
         own, policy = self._session_own, self.session_policy
