@@ -71,7 +71,9 @@ class Activity:
             @functools.wraps(get)
             async def get_until_closed(self: WebSocketHandler, *args: Any, **kwargs: Any) -> None:
                 try:
-                    await get(self, *args, **kwargs)
+                    result = get(self, *args, **kwargs)
+                    if result is not None:
+                        await result
                 finally:
                     sockets.discard(self)
 

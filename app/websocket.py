@@ -29,7 +29,6 @@ class SessionWebSocket(SessionResponse):
     session_check: float = 30.0
     """Seconds within which an open WebSocket learns that its session ended in another process."""
 
-    _session_on_socket = False
     _session_socket_closed = False
     _session_socket_ended = False
     _session_ending: asyncio.Task[None] | None = None
@@ -46,17 +45,18 @@ class SessionWebSocket(SessionResponse):
         return None
 
     async def _session_handshake(self, get: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Run a WebSocket's `get`, whose response cannot wait: commit beforehand.
+        """Run Tornado's `get`, whose response cannot wait: commit beforehand.
 
         `get` returns when the connection is closed.
         """
+        self._session_running = False
         await self._session_save(101, streaming=True)
         self._session_on_socket = True
         began = time.time() - self.request.request_time()
         for manager, session in self._session_by_manager():
             self._session_watch(manager, session, began)
         try:
-            await get(self, *args, **kwargs)
+            await get(*args, **kwargs)
         finally:
             self._session_socket_closed = True
             for manager, _ in self._session_by_manager():
@@ -122,3 +122,10 @@ class SessionWebSocket(SessionResponse):
                 self.request.path,
                 session.id or "that did not begin",
             )
+
+
+class Handshake(WebSocketHandler):
+    """What stands between a handler, whose `get` may be its own, and Tornado's `get`."""
+
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        await cast(SessionWebSocket, self)._session_handshake(super().get, *args, **kwargs)
