@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import socket as sockets_
 import struct
 import weakref
@@ -15,6 +14,7 @@ from tornado.websocket import WebSocketHandler
 
 from app import Cookie, Group, Route, SessionManager, SessionMixin
 from stores import MemoryStore
+from tests.helpers.freed import all_gone, without_the_collector
 from tests.helpers.site import Browser, Site
 from tests.helpers.stores_for_tests import FaultyStore
 from tests.helpers.websockets import (
@@ -90,18 +90,9 @@ class Ends(SessionMixin, WebSocketHandler):
 
 @pytest.fixture
 def made() -> Iterator[list[weakref.ref[object]]]:
-    """Handlers and sessions made in this test, with the collector of cycles turned off.
-
-    Without logging: a log record of an error holds its frames, and pytest holds the records.
-    """
-    Ends.made.clear()
-    logging.disable()
-    gc.collect()
-    gc.disable()
-    yield Ends.made
-    gc.enable()
-    logging.disable(logging.NOTSET)
-    Ends.made.clear()
+    """The handlers and sessions made in this test."""
+    with without_the_collector(Ends.made) as made:
+        yield made
 
 
 def raw_handshake(browser: Browser) -> sockets_.socket:
@@ -175,8 +166,9 @@ async def test_nothing_is_left_of_a_socket_that_ended(
     await eventually(lambda: not activity.sockets and not activity.requests)
     await eventually(lambda: not manager.end_listeners)
     if ending in ("message fails", "commit fails"):
-        gc.collect()  # Tornado's future of on_message refers to itself by its error's traceback
-    await eventually(lambda: all(ref() is None for ref in made))
+        # Tornado's future of on_message refers to itself by its error's traceback.
+        await eventually(lambda: gc.collect() >= 0 and all_gone(made))
+    await eventually(lambda: all_gone(made))
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -201,7 +193,7 @@ async def test_a_thousand_sockets_leave_nothing(
     await eventually(lambda: not activity.sockets and not activity.requests)
     assert len(made) > 1000
     gc.collect()  # the error of a stream that was reset refers to itself by its traceback
-    await eventually(lambda: all(ref() is None for ref in made))
+    await eventually(lambda: all_gone(made))
     assert not manager.end_listeners
 
 
