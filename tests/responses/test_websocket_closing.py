@@ -13,7 +13,7 @@ import pytest
 from tornado.websocket import WebSocketHandler
 
 from app import Cookie, Group, Route, SessionManager, SessionMixin
-from stores import MemoryStore
+from stores import MemoryStore, StoreUnavailable
 from tests.helpers.freed import all_gone, without_the_collector
 from tests.helpers.site import Browser, Site
 from tests.helpers.stores_for_tests import FaultyStore
@@ -140,7 +140,7 @@ async def bring_about(
             if ending == "session ends":
                 await browser.text("/do/destroy")
             elif ending == "commit fails":
-                store.break_down("load")
+                store.fail["load"] = lambda: StoreUnavailable("out of order")
                 await socket.write_message("commit")
             elif ending == "client closes":
                 socket.close()
