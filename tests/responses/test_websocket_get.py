@@ -103,7 +103,7 @@ async def test_the_page_of_an_own_get_is_saved_as_any(
     """A request that is no handshake is answered, and its session saved, as anywhere."""
     assert (await browser.get(f"/socket?{query}")).code == code
     assert await browser.text("/do/look") == kept
-    assert browser.site.application.activity.sockets == []
+    assert not browser.site.application.activity.sockets
 
 
 @pytest.mark.gen_test
