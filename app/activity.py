@@ -57,11 +57,17 @@ class Activity:
             "on_finish": on_finish,
         }
         if is_socket:
+            # Not by on_close: there is none after an `open` that failed.
+            get = cast(Any, handler).get
 
-            @functools.wraps(cast(Any, handler).on_connection_close)
-            def on_connection_close(self: WebSocketHandler) -> None:
-                sockets.discard(self)
-                cast(Any, handler).on_connection_close(self)
+            @functools.wraps(get)
+            async def get_until_closed(self: WebSocketHandler, *args: Any, **kwargs: Any) -> None:
+                try:
+                    result = get(self, *args, **kwargs)
+                    if result is not None:
+                        await result
+                finally:
+                    sockets.discard(self)
 
-            members["on_connection_close"] = on_connection_close
+            members["get"] = get_until_closed
         return cast("type[RequestHandler]", type(handler.__name__, (handler,), members))

@@ -18,7 +18,7 @@ from app.routing import Endpoint, Group
 from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
 from app.tornado_log import redact
-from app.websocket import Watches
+from app.watch import Watches
 
 DEFAULTS: Mapping[str, Any] = {
     "cross_origin_protection": True,
@@ -66,7 +66,8 @@ class Application(tornado.web.Application):
         return _failures(results)
 
     async def close(self) -> None:
-        """Close the stores."""
+        """Close the stores; what is still open is watched no longer."""
+        await self.watches.stop()
         for manager in self.managers:
             await manager.close()
 

@@ -15,6 +15,7 @@ from tornado.websocket import WebSocketHandler
 from app.guard import guarded
 from app.mixin import SessionMixin
 from app.policy import SessionPolicy
+from app.websocket import Handshake
 
 Convert = Callable[[str], object]
 Method = Callable[..., Any]
@@ -27,12 +28,16 @@ def bind(
     arguments converted; *handler* itself where there is neither to do.
     """
     members: dict[str, Any] = {}
+    bases: tuple[type[RequestHandler], ...] = (handler,)
     if issubclass(handler, SessionMixin):
         members["session_policy"] = policy
     if issubclass(handler, SessionMixin) and policy.manager is not None:
         if handler.prepare is not SessionMixin.prepare or _guards_behind(handler):
             members["prepare"] = _before_verb(handler.prepare)
         members |= _verbs(handler, check=policy.authenticated)
+        if issubclass(handler, WebSocketHandler):
+            members |= _socket(handler, check=policy.authenticated)
+            bases = (handler, Handshake)
     elif policy.authenticated:
         members |= guarded(handler, policy)
     if converters:
@@ -44,7 +49,7 @@ def bind(
         "__qualname__": handler.__qualname__,
         "__doc__": handler.__doc__,
     }
-    return cast("type[RequestHandler]", type(handler.__name__, (handler,), members))
+    return cast("type[RequestHandler]", type(handler.__name__, bases, members))
 
 
 def _guards_behind(handler: type[SessionMixin]) -> bool:
@@ -71,13 +76,19 @@ def _verbs(handler: type[SessionMixin], *, check: bool) -> dict[str, Method]:
         original = getattr(handler, name, None)
         if original is None:
             continue
-        if name == "get" and issubclass(handler, WebSocketHandler):
-            verbs[name] = _checked(_handshake(original), check)
-        else:
-            verbs[name] = _verb(_checked(original, check))
-    if issubclass(handler, WebSocketHandler):
-        verbs["on_message"] = _message(handler.on_message)
+        verbs[name] = _verb(_checked(original, check))
     return verbs
+
+
+def _socket(handler: type[SessionMixin], *, check: bool) -> dict[str, Method]:
+    """Bind what a WebSocket has besides; a `get` of its own is a verb that comes to `Handshake`."""
+    socket = cast("type[WebSocketHandler]", handler)
+    methods = {"on_message": _message(socket.on_message)}
+    if socket.get is WebSocketHandler.get:
+        methods["get"] = _checked(Handshake.get, check)
+    else:
+        methods["finish"] = _finish(socket.finish)
+    return methods
 
 
 def _checked(original: Method, check: bool) -> Method:
@@ -106,12 +117,17 @@ def _verb(original: Method) -> Method:
     return verb
 
 
-def _handshake(original: Method) -> Method:
+def _finish(original: Method) -> Method:
     @functools.wraps(original)
-    async def get(self: SessionMixin, *args: Any, **kwargs: Any) -> None:
-        await self._session_handshake(original, *args, **kwargs)
+    def finish(self: SessionMixin, *args: Any, **kwargs: Any) -> Any:
+        if self._session_running and self.get_status() == 101:
+            raise RuntimeError(
+                f"{type(self).__qualname__}.get() opens the WebSocket past its session; "
+                "let it call `await super().get(...)`"
+            )
+        return original(self, *args, **kwargs)
 
-    return get
+    return finish
 
 
 def _message(original: Method) -> Method:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, cast
 
 from tornado.web import RequestHandler
@@ -52,12 +53,15 @@ class SessionMixin(SessionWebSocket):
                 f"{type(self).__qualname__}: session_of() takes the manager of a group of this "
                 "application; pass it as sessions= to one"
             )
+        began = time.time()
         session = await load(self, manager, self.session_policy)
+        if manager in self._session_others:  # two asked at the same time
+            return self._session_others[manager]
         if self._session_head_sent:
             refuse_cookies(session)
         self._session_others = {**self._session_others, manager: session}
         if self._session_on_socket:
-            self._session_watch(manager, session)
+            self._session_watch(manager, session, began)
         return session
 
     async def prepare(self) -> None:

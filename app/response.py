@@ -60,6 +60,7 @@ class SessionResponse(_Handler):
     _session_finishing = False  # finish() was called meanwhile
     _session_flush: asyncio.Future[None] | None = None
     _session_head_sent = False
+    _session_on_socket = False  # the handshake is done: nothing waits for the response any more
     _session_sending_error = False
     _session_error_headers = NO_HEADERS
 
@@ -205,8 +206,8 @@ class SessionResponse(_Handler):
 
     async def _session_save_after(self, error: Exception) -> None:
         """Save as the status says that *error* leads to."""
-        if isinstance(error, SessionUnavailable):  # the store need not be asked again
-            return
+        if self._session_on_socket or isinstance(error, SessionUnavailable):
+            return  # in the latter case the store need not be asked again
         if isinstance(error, (Finish, StreamClosedError)):  # a client that left changes nothing
             await self._session_save(self.get_status())
         else:
@@ -259,6 +260,8 @@ class SessionResponse(_Handler):
                     f"{type(self).__qualname__}.prepare() did not run SessionMixin.prepare(): "
                     "make it an async method that begins with `await super().prepare()`"
                 )
+            return
+        if self._session_on_socket:
             return
         own = self._session_own
         if own is not None and (self._session_others or not freeze_unchanged(own)):

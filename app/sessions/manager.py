@@ -37,6 +37,9 @@ from app.sessions.stage import Stage
 from app.sessions.timeouts import Timeouts
 from stores.contract import Create, Delete, Outcome, Record, Store, Update
 
+Key = tuple[bytes, bytes]
+"""A record's id and the hash of the secret that opens it."""
+
 MAX_ROTATIONS = 5
 """Tries at replacing a token that other requests replace at the same time."""
 
@@ -76,6 +79,8 @@ class SessionManager:
         self.end_listeners: set[Callable[[bytes, bytes], None]] = set()
         """Called with a record's id and the hash of the secret that still opens it, or b"", when a
         session ends or gets a new token."""
+        self.last_end = 0.0
+        """Unix time when that was last told."""
         self._timeouts = Timeouts(idle_timeout, lifetime)
         # Above max_bytes, which each request checks in its own copy, so that the store's measure
         # may differ; requests at the same time must not pile up more.
@@ -132,6 +137,8 @@ class SessionManager:
             record, standing = await self._gateway.load(id), UNKNOWN
             if record is not None and self._timeouts.is_alive(record, now):
                 standing = recognise(record, token.hash_secret(self.cookie.name, secret), now)
+            elif self.end_listeners:
+                self._tell_end(id)
         else:
             record, standing, several = await self._choose(tokens, now)
         waited = time.monotonic() - began
@@ -196,20 +203,24 @@ class SessionManager:
             return None
         return found
 
-    async def ended(self, records: Sequence[Record]) -> list[Record]:
-        """Return those of *records* that are dead or have another token by now.
+    async def ended(self, keys: Sequence[Key]) -> set[Key]:
+        """Return those of *keys* that open nothing by now.
 
         Raises `SessionUnavailable`.
         """
         now = self.clock()
-        found = await self._gateway.load_each([record.id for record in records])
-        return [
-            record
-            for record, now_there in zip(records, found, strict=True)
-            if now_there is None
-            or not self._timeouts.is_alive(now_there, now)
-            or not compare_digest(now_there.secret_hash, record.secret_hash)
-        ]
+        ids = list({id for id, _ in keys})
+        found = dict(zip(ids, await self._gateway.load_each(ids), strict=True))
+        ended = set()
+        for id, secret_hash in keys:
+            record = found[id]
+            if (
+                record is None
+                or not self._timeouts.is_alive(record, now)
+                or not compare_digest(record.secret_hash, secret_hash)
+            ):
+                ended.add((id, secret_hash))
+        return ended
 
     # Reading
 
@@ -284,17 +295,17 @@ class SessionManager:
         ending = list(presented.several) if pending.ended or pending.signs_in else []
         if pending.ended and pending.record is not None:
             ending.append(pending.record)
-        stale: list[Record] = []
+        stale: set[Key] = set()
         if ending and (pending.confirm or self.clock() - presented.at > GRACE):
             waited = 0.0
-            stale = await self.ended(ending)
+            stale = await self.ended([(former.id, former.secret_hash) for former in ending])
         record, cookie = None, None
         if begins:
             record, secret = await self._create(pending, waited)
             cookie = self._make_cookie(pending, record, secret, record.created)
         elif pending.ended and pending.cookie_to_remove and not stale:
             cookie = self.cookie.render_removal(over_tls=presented.over_tls)
-        ending = [former for former in ending if former not in stale]
+        ending = [r for r in ending if (r.id, r.secret_hash) not in stale]
         if len(ending) == 1:
             await self._end(ending[0], waited)
         elif ending:
@@ -342,5 +353,6 @@ class SessionManager:
 
     def _tell_end(self, id: bytes, secret_hash: bytes = b"") -> None:
         """Tell who listens that only the secret of *secret_hash* opens record *id* now."""
-        for listener in self.end_listeners:
+        self.last_end = time.time()
+        for listener in tuple(self.end_listeners):
             listener(id, secret_hash)

@@ -77,8 +77,9 @@ class WorkingCopy(DeltaMapping):
         if self._saved is None or self._ended:
             return None
         record = await self._manager.reload(self._saved)
-        if record is None:
+        if record is None or self._gone:
             self._mark_gone()
+            return None
         return record
 
     def _acknowledge(self, record: Record | None, *, new_token: bool, ended: int) -> None:
@@ -141,20 +142,20 @@ def freeze_unchanged(copy: WorkingCopy) -> bool:
     """Freeze the session if there is nothing to save, not even a touch; return whether."""
     if copy._local or copy._rotating or copy._ended or copy._touch_due:
         return False
-    if copy._stage < COMMITTED:
+    if copy._stage < COMMITTED or copy._stage is REPLACED:
         copy._stage = COMMITTED
     return True
 
 
 def freeze(copy: WorkingCopy) -> None:
     """From now on nothing may change."""
-    if copy._stage < COMMITTED:
+    if copy._stage < COMMITTED or copy._stage is REPLACED:
         copy._stage = COMMITTED
 
 
 def refuse_cookies(copy: WorkingCopy) -> None:
     """From now on nothing may need a cookie."""
-    if copy._stage is OPEN:
+    if copy._stage is OPEN or copy._stage is REPLACED:
         copy._stage = HEAD_SENT
 
 
@@ -175,11 +176,8 @@ async def save(copy: WorkingCopy) -> None:
     Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`, and `TypeError` or
     `ValueError` for a nested value that cannot be kept. Nothing is written then.
     """
-    while copy._saving is not False:  # by another task of the same request
-        if copy._saving is True:
-            copy._saving = asyncio.get_running_loop().create_future()
-        # Several may wait for one commit, and one of them may be cancelled.
-        await asyncio.wait((copy._saving,))
+    if copy._saving is not False:  # by another task of the same request
+        await settle(copy)
     copy._saving = True
     began = time.monotonic()
     try:
@@ -212,7 +210,7 @@ async def save(copy: WorkingCopy) -> None:
                 presented.waited + copy._waited,
             )
         )
-        if saved.gone:
+        if saved.gone or copy._gone:
             copy._mark_gone()
             return
         if saved.cookie is not None:
@@ -228,6 +226,8 @@ async def save(copy: WorkingCopy) -> None:
 
 def is_unsaved(copy: WorkingCopy) -> bool:
     """Tell whether there is something to save, be it changed while a commit was in flight."""
+    if copy._gone:
+        return False
     return bool(copy._rotating or copy._ended or (copy._local and any(copy._delta())))
 
 
@@ -249,6 +249,25 @@ def take_cookie(copy: WorkingCopy) -> str | None:
 
 def move_to_socket(copy: WorkingCopy) -> Record | None:
     """Let the session go on after its response; return the record to watch, if there is one."""
-    if copy._stage < COMMITTED:
+    if copy._stage < COMMITTED or copy._stage is REPLACED:
         copy._stage = ON_SOCKET
     return copy._saved
+
+
+def end(copy: WorkingCopy) -> None:
+    """Let the session be over, for it ended elsewhere."""
+    copy._mark_gone()
+
+
+async def settle(copy: WorkingCopy) -> None:
+    """Wait for a commit that is in flight."""
+    while copy._saving is not False:
+        if copy._saving is True:
+            copy._saving = asyncio.get_running_loop().create_future()
+        # Several may wait for one commit, and one of them may be cancelled.
+        await asyncio.wait((copy._saving,))
+
+
+def is_saving(copy: WorkingCopy) -> bool:
+    """Tell whether a commit is in flight."""
+    return copy._saving is not False

@@ -17,7 +17,7 @@ from tests.helpers.clock import FakeClock
 from tests.helpers.pages import Keep, Page, Renew
 from tests.helpers.raw import RawConnection
 from tests.helpers.site import Site
-from tests.responses.test_websocket import HANDSHAKE
+from tests.helpers.websockets import HANDSHAKE
 
 Serve = Callable[..., Site]
 
