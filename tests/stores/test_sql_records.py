@@ -205,7 +205,7 @@ async def make_former_table(url: str, table: str) -> None:
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_a_table_from_before_goes_on_while_an_old_process_serves(
+async def test_an_older_table_serves_old_processes_too(
     url: str, table: str
 ) -> None:
     await make_former_table(url, table)
