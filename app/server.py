@@ -122,7 +122,8 @@ async def _drain(server: HTTPServer, application: Application, seconds: float) -
     server.stop()
     server.conn_params.no_keep_alive = True
     deadline = time.monotonic() + seconds
-    while application.activity.requests or application.activity.sockets:
+    activity = application.activity
+    while activity.requests or activity.sockets or application.unsettled:
         if time.monotonic() >= deadline:
             log.warning(
                 "%d requests and %d WebSockets were cut off after %g s",

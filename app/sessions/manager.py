@@ -105,7 +105,7 @@ class SessionManager:
     @property
     def unsettled(self) -> int:
         """Token rotations without an answer that are being undone; `close` gives them up."""
-        return len(self._undoer)
+        return len(self._undoer.pending)
 
     # A request's two moments
 
@@ -131,13 +131,20 @@ class SessionManager:
             return Session(self, None, Presented(now, has_cookie, over_tls, withheld), stage)
         began = time.monotonic()
         several: tuple[Record, ...] = ()
+        unsure = False
         if len(tokens) == 1:
             id, secret = token.decode(tokens[0])
+            unsure = bool(self._undoer.pending) and self._undoer.concerns(id)
             record, standing = await self._gateway.load(id, began), UNKNOWN
             if record is not None and self._timeouts.is_alive(record, now):
                 standing = recognise(record, token.hash_secret(self.cookie.name, secret), now)
         else:
             record, standing, several = await self._choose(tokens, now, began)
+        if unsure and standing is REPLACED:  # by a rotation that is being undone
+            await self._undoer.settle(id, began)
+            record = await self._gateway.load(id, began)
+            if record is not None:
+                standing = recognise(record, token.hash_secret(self.cookie.name, secret), now)
         waited = time.monotonic() - began
         if standing is CURRENT and record is not None:
             presented = Presented(now, has_cookie, over_tls, False, waited)

@@ -76,27 +76,28 @@ class Undoer:
     def __init__(self, gateway: Gateway, clock: Callable[[], float]) -> None:
         self._gateway = gateway
         self._clock = clock
-        self._pending: list[Undo] = []
+        self.pending: list[Undo] = []
+        """Those that are not undone yet."""
         self._task: asyncio.Task[None] | None = None
-
-    def __len__(self) -> int:
-        """The rotations that are not undone yet."""
-        return len(self._pending)
 
     def undo(self, saved: Record, update: Update, rotation: Rotation) -> None:
         """Begin to undo *rotation*, a part of *update*; *saved* is the record before it."""
-        self._pending.append(Undo(saved, update, rotation))
+        self.pending.append(Undo(saved, update, rotation))
         if not self._gateway.is_open:  # the request outlived the service
             self.stop()
         elif self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._run())
+
+    def concerns(self, id: bytes) -> bool:
+        """Tell whether a rotation of record *id* is being undone."""
+        return any(undo.saved.id == id for undo in self.pending)
 
     async def settle(self, id: bytes, since: float) -> None:
         """Undo what is pending of record *id*, in the time that a request has left *since* then.
 
         Raises `SessionUnavailable`.
         """
-        for undo in [undo for undo in self._pending if undo.saved.id == id]:
+        for undo in [undo for undo in self.pending if undo.saved.id == id]:
             await self._attempt(undo, since)
             self._remove(undo)
 
@@ -105,21 +106,21 @@ class Undoer:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        if self._pending:
+        if self.pending:
             log.error(
                 "store %s: stopped before %d rotations without an answer were undone; the clients "
                 "of these sessions may have to sign in again: %s",
                 self._gateway.store.name,
-                len(self._pending),
-                ", ".join(sorted({token.public_id(undo.saved.id) for undo in self._pending})),
+                len(self.pending),
+                ", ".join(sorted({token.public_id(undo.saved.id) for undo in self.pending})),
             )
-            self._pending.clear()
+            self.pending.clear()
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE
-        while self._pending:
-            await asyncio.gather(*map(self._try, list(self._pending)))
-            if self._pending:
+        while self.pending:
+            await asyncio.gather(*map(self._try, list(self.pending)))
+            if self.pending:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -132,7 +133,7 @@ class Undoer:
 
     def _remove(self, undo: Undo) -> None:
         # By identity, for a change's values may be large.
-        self._pending = [other for other in self._pending if other is not undo]
+        self.pending = [other for other in self.pending if other is not undo]
 
     async def _attempt(self, undo: Undo, since: float | None = None) -> None:
         """Bring the record to where the former token opens it and the rotation cannot be made.
