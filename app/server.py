@@ -125,12 +125,13 @@ async def _drain(server: HTTPServer, application: Application, seconds: float) -
     activity = application.activity
     while activity.requests or activity.sockets or application.unsettled:
         if time.monotonic() >= deadline:
-            log.warning(
-                "%d requests and %d WebSockets were cut off after %g s",
-                len(application.activity.requests),
-                len(application.activity.sockets),
-                seconds,
-            )
+            if activity.requests or activity.sockets:  # of unsettled rotations their manager tells
+                log.warning(
+                    "%d requests and %d WebSockets were cut off after %g s",
+                    len(activity.requests),
+                    len(activity.sockets),
+                    seconds,
+                )
             break
         for handler in list(
             application.activity.sockets
