@@ -11,7 +11,7 @@ import pytest
 from tests.helpers.process import Start, starting, until
 
 SCRIPT = '''
-"""A service whose store does each rotation without an answer, and then fails until a file appears."""
+"""A service whose store does a rotation without an answer, and fails until a file appears."""
 
 import asyncio
 import logging
