@@ -60,6 +60,11 @@ class Application(tornado.web.Application):
         self.watches = Watches()
         self.readiness = Readiness(self.managers)
 
+    @property
+    def unsettled(self) -> int:
+        """Token rotations without an answer that are being undone."""
+        return sum(manager.unsettled for manager in self.managers)
+
     async def open(self) -> list[SessionUnavailable]:
         """Open the stores; return what kept any from it. They are opened when used in any case."""
         results = await asyncio.gather(*(m.open() for m in self.managers), return_exceptions=True)

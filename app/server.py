@@ -122,14 +122,16 @@ async def _drain(server: HTTPServer, application: Application, seconds: float) -
     server.stop()
     server.conn_params.no_keep_alive = True
     deadline = time.monotonic() + seconds
-    while application.activity.requests or application.activity.sockets:
+    activity = application.activity
+    while activity.requests or activity.sockets or application.unsettled:
         if time.monotonic() >= deadline:
-            log.warning(
-                "%d requests and %d WebSockets were cut off after %g s",
-                len(application.activity.requests),
-                len(application.activity.sockets),
-                seconds,
-            )
+            if activity.requests or activity.sockets:  # of unsettled rotations their manager tells
+                log.warning(
+                    "%d requests and %d WebSockets were cut off after %g s",
+                    len(activity.requests),
+                    len(activity.sockets),
+                    seconds,
+                )
             break
         for handler in list(
             application.activity.sockets

@@ -10,6 +10,7 @@ from app.sessions.errors import SessionUnavailable
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 MAX_BATCH = 500
 """Items of one store call: a bound for the store's sake; a loop's turn rarely brings as many."""
@@ -69,22 +70,28 @@ class Batcher(Generic[Item, Answer]):
         try:
             if waited < self._timeout * NEGLIGIBLE:
                 return await future
-            # Its own deadline, for that of the batch is everybody's.
-            async with asyncio.timeout(self._timeout - waited):
-                return await future
-        except TimeoutError:
-            raise SessionUnavailable(f"{self._store}: no answer within {self._timeout} s") from None
+            return await self._in_time(future, waited)
         finally:
             del future  # a failed one refers to this frame
 
-    async def submit_all(self, items: Sequence[Item]) -> list[Answer]:
+    async def submit_all(self, items: Sequence[Item], waited: float = 0.0) -> list[Answer]:
         """Send *items* together with others and return what was answered to each."""
         futures = [self._enqueue(item) for item in items]
         self._send_soon()
         try:
-            return await asyncio.gather(*futures)
+            return await self._in_time(asyncio.gather(*futures), waited)
         finally:
             del futures
+
+    async def _in_time(self, answer: asyncio.Future[Result], waited: float) -> Result:
+        """Await *answer* until a deadline of its own, for that of the batch is everybody's."""
+        try:
+            async with asyncio.timeout(self._timeout - waited):
+                return await answer
+        except TimeoutError:
+            raise SessionUnavailable(f"{self._store}: no answer within {self._timeout} s") from None
+        finally:
+            del answer
 
     def _enqueue(self, item: Item) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
@@ -106,6 +113,8 @@ class Batcher(Generic[Item, Answer]):
                 now = time()
                 batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
                 self._last_was_single = len(batch) == 1
+                # What a request gave up while it waited was refused; it must not happen later.
+                batch = [waiter for waiter in batch if not waiter.future.done()]
                 while batch and now - batch[0].since > self._max_wait:
                     _fail(
                         batch.pop(0).future,
@@ -113,6 +122,11 @@ class Batcher(Generic[Item, Answer]):
                     )
                 if batch:
                     await self._send_batch(batch, now - batch[0].since)
+        except BaseException:
+            for waiter in self._waiting:
+                _fail(waiter.future, f"{self._store}: it is not asked any more")
+            self._waiting = []
+            raise
         finally:
             self._in_flight -= 1
 

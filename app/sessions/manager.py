@@ -17,6 +17,7 @@ from app.sessions.cookie_warnings import CookieWarnings
 from app.sessions.errors import (
     ConfigurationError,
     SessionConflict,
+    SessionError,
     SessionTooLarge,
     SessionUnavailable,
 )
@@ -29,9 +30,10 @@ from app.sessions.recognition import (
     UNKNOWN,
     Standing,
     choose,
+    grace_left,
     recognise,
 )
-from app.sessions.rotation import Undoer, rotate
+from app.sessions.rotation import Undoer, may_continue, rotate
 from app.sessions.session import Session
 from app.sessions.stage import Stage
 from app.sessions.timeouts import Timeouts
@@ -40,7 +42,7 @@ from stores.contract import Create, Delete, Outcome, Record, Store, Update
 Key = tuple[bytes, bytes]
 """A record's id and the hash of the secret that opens it."""
 
-MAX_ROTATIONS = 5
+MAX_ROTATIONS = 20
 """Tries at replacing a token that other requests replace at the same time."""
 
 
@@ -107,7 +109,7 @@ class SessionManager:
     @property
     def unsettled(self) -> int:
         """Token rotations without an answer that are being undone; `close` gives them up."""
-        return len(self._undoer)
+        return len(self._undoer.pending)
 
     # A request's two moments
 
@@ -132,15 +134,22 @@ class SessionManager:
             return Session(self, None, Presented(now, has_cookie, over_tls, withheld), stage)
         began = time.monotonic()
         several: tuple[Record, ...] = ()
+        unsure = False
         if len(tokens) == 1:
             id, secret = token.decode(tokens[0])
-            record, standing = await self._gateway.load(id), UNKNOWN
+            unsure = bool(self._undoer.pending) and self._undoer.concerns(id)
+            record, standing = await self._gateway.load(id, began), UNKNOWN
             if record is not None and self._timeouts.is_alive(record, now):
                 standing = recognise(record, token.hash_secret(self.cookie.name, secret), now)
             elif self.end_listeners:
                 self._tell_end(id)
         else:
-            record, standing, several = await self._choose(tokens, now)
+            record, standing, several = await self._choose(tokens, now, began)
+        if unsure and standing is REPLACED:  # by a rotation that is being undone
+            await self._undoer.settle(id, began)
+            record = await self._gateway.load(id, began)
+            if record is not None:
+                standing = recognise(record, token.hash_secret(self.cookie.name, secret), now)
         waited = time.monotonic() - began
         if standing is CURRENT and record is not None:
             presented = Presented(now, has_cookie, over_tls, False, waited)
@@ -159,41 +168,43 @@ class SessionManager:
         Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`; nothing is written then.
         """
         saved, presented = pending.record, pending.presented
+        # The token may have been replaced meanwhile: who planted it must not write any more.
+        late = pending.confirm or self.clock() - presented.at > GRACE
+        since = time.monotonic() - (0.0 if late else pending.waited)
         if saved is None or pending.ended:
-            return await self._replace(pending)
+            return await self._replace(pending, late, since)
         expires = self._timeouts.extension(saved, pending.extend_from)
         if not (pending.changed or pending.removed or pending.rotate or expires is not None):
             return Saved(saved)
-        waited = pending.waited
-        if pending.confirm or self.clock() - presented.at > GRACE:
-            # The token may have been replaced meanwhile: who planted it must not write any more.
-            waited = 0.0
-            current = await self.reload(saved)
-            if current is None:
-                return Saved(None, gone=True)
+        # A sign-in finds that out when it replaces the token, and goes on in another way.
+        if late and not pending.signs_in and await self.reload(saved, since) is None:
+            return Saved(None, gone=True)
         if pending.rotate:
-            return await self._rotate(pending, saved, expires, waited)
+            if pending.signs_in and presented.several:
+                standings = await self._standings(presented.several, late, since)
+                await self._end(presented.several, standings, since)
+            return await self._rotate(pending, saved, expires, since)
         seen = None if expires is None else pending.extend_from
         update = Update(
             saved.id, pending.changed, pending.removed, expires, None, seen, self._limit
         )
         record = update.applied_to(saved)
-        if pending.changed:
+        if pending.changed and not values.surely_fits(record.data, self.max_bytes):
             self._check_size(record)
-        outcome = await self._gateway.write(update, waited)
+        outcome = await self._gateway.write(update, since)
+        if outcome is Outcome.DONE:
+            return Saved(record)
         if outcome is Outcome.MISSING:
             self._tell_end(saved.id)
             return Saved(None, gone=True)
-        if outcome is Outcome.TOO_LARGE:
-            raise SessionTooLarge(None, self.max_bytes, values.largest(pending.changed))
-        return Saved(record)
+        raise self._refusal(outcome, pending)
 
-    async def reload(self, record: Record) -> Record | None:
+    async def reload(self, record: Record, since: float | None = None) -> Record | None:
         """Return *record* as the store has it now; `None` if it is dead or has another token.
 
         Raises `SessionUnavailable`.
         """
-        found = await self._gateway.load(record.id)
+        found = await self._gateway.load(record.id, since)
         if found is None or not self._timeouts.is_alive(found, self.clock()):
             self._tell_end(record.id)
             return None
@@ -225,12 +236,12 @@ class SessionManager:
     # Reading
 
     async def _choose(
-        self, tokens: list[str], now: float
+        self, tokens: list[str], now: float, since: float
     ) -> tuple[Record | None, Standing, tuple[Record, ...]]:
         """Return what several tokens lead to: a record, what its token is, all that are open."""
         ids, secrets = zip(*map(token.decode, tokens), strict=True)
         hashes = [token.hash_secret(self.cookie.name, secret) for secret in secrets]
-        found = zip(hashes, await self._gateway.load_each(ids), strict=True)
+        found = zip(hashes, await self._gateway.load_each(ids, since), strict=True)
         record, standing, several = choose(
             [(h, r) for h, r in found if r is not None and self._timeouts.is_alive(r, now)], now
         )
@@ -238,17 +249,35 @@ class SessionManager:
             self._warnings.several(several, now)
         return record, standing, several
 
+    async def _standings(
+        self, records: Sequence[Record], late: bool, since: float | None = None
+    ) -> list[Standing]:
+        """Return what the tokens of *records*, found current before, are if it is *late* now."""
+        if not records or not late:
+            return [CURRENT] * len(records)
+        found = await self._gateway.load_each([record.id for record in records], since)
+        now = self.clock()
+        return [
+            UNKNOWN
+            if there is None or not self._timeouts.is_alive(there, now)
+            else CURRENT
+            if compare_digest(there.secret_hash, record.secret_hash)
+            else REPLACED
+            for record, there in zip(records, found, strict=True)
+        ]
+
     # Writing
 
     async def _rotate(
-        self, pending: Pending, saved: Record, expires: float | None, waited: float
+        self, pending: Pending, saved: Record, expires: float | None, since: float
     ) -> Saved:
         """Replace the token, with what else changed, of the record as the store has it by now."""
-        await self._undoer.settle(saved.id)
+        await self._undoer.settle(saved.id, since)
         seen = None if expires is None else pending.extend_from
         for _ in range(MAX_ROTATIONS):
+            now = self.clock()
             rotation, secret = rotate(
-                saved, self.cookie.name, pending.user, pending.persistent, self.clock()
+                saved, self.cookie.name, pending.user, pending.persistent, now
             )
             update = Update(
                 saved.id, pending.changed, pending.removed, expires, rotation, seen, self._limit
@@ -257,34 +286,36 @@ class SessionManager:
             if pending.changed:
                 self._check_size(record)
             try:
-                outcome = await self._gateway.write(update, waited)
+                outcome = await self._gateway.write(update, since)
             except (SessionUnavailable, asyncio.CancelledError):
                 self._undoer.undo(saved, update, rotation)
                 raise
             if outcome is Outcome.DONE:
                 self._tell_end(saved.id, rotation.secret_hash)
-                cookie = self._make_cookie(pending, record, secret, rotation.rotated)
-                return Saved(record, cookie)
-            if outcome is Outcome.TOO_LARGE:
-                raise SessionTooLarge(None, self.max_bytes, values.largest(pending.changed))
-            found = await self._gateway.load(saved.id)
+                return Saved(record, self._make_cookie(pending, record, secret, now))
+            if outcome not in (Outcome.CONFLICT, Outcome.MISSING):
+                raise self._refusal(outcome, pending)
+            found = await self._gateway.load(saved.id, since)
             if found is None or not self._timeouts.is_alive(found, self.clock()):
                 self._tell_end(saved.id)
                 return Saved(None, gone=True)
             if not compare_digest(found.secret_hash, saved.secret_hash):
                 if not pending.signs_in:
-                    raise SessionConflict("the session's token was replaced meanwhile")
-                if found.user != pending.user:
-                    return await self._replace(pending._replace(record=None))
-            saved = found  # the same user signed in at the same time, or a rotation was undone
+                    raise SessionConflict(
+                        "the session's token was replaced meanwhile",
+                        grace_left(found, self.clock()),
+                    )
+                if not may_continue(pending, found):
+                    return await self._replace(pending._replace(record=None), False, since)
+            saved = found
         raise SessionConflict("the session's token is being replaced by other requests")
 
-    async def _replace(self, pending: Pending) -> Saved:
+    async def _replace(self, pending: Pending, late: bool, since: float) -> Saved:
         """Begin a new record if there is something to keep, then end those that it replaces.
 
         In that order, so that a failure leaves the client where it was.
         """
-        presented, waited = pending.presented, pending.waited
+        presented = pending.presented
         begins = pending.user is not None or bool(pending.changed)
         if begins and pending.user is None and presented.withheld:
             # The browser has a session, for all that is known, and its cookie would be replaced.
@@ -295,28 +326,29 @@ class SessionManager:
         ending = list(presented.several) if pending.ended or pending.signs_in else []
         if pending.ended and pending.record is not None:
             ending.append(pending.record)
-        stale: set[Key] = set()
-        if ending and (pending.confirm or self.clock() - presented.at > GRACE):
-            waited = 0.0
-            stale = await self.ended([(former.id, former.secret_hash) for former in ending])
+        standings = await self._standings(ending, late, since)
+        drop = REPLACED in standings and not pending.signs_in
         record, cookie = None, None
-        if begins:
-            record, secret = await self._create(pending, waited)
+        if drop:
+            pass
+        elif begins:
+            record, secret = await self._create(pending, since)
             cookie = self._make_cookie(pending, record, secret, record.created)
-        elif pending.ended and pending.cookie_to_remove and not stale:
+        elif pending.ended and pending.cookie_to_remove and UNKNOWN not in standings:
             cookie = self.cookie.render_removal(over_tls=presented.over_tls)
-        ending = [r for r in ending if (r.id, r.secret_hash) not in stale]
-        if len(ending) == 1:
-            await self._end(ending[0], waited)
-        elif ending:
-            await asyncio.gather(*(self._end(former, waited) for former in ending))
-        return Saved(record, cookie)
+        await self._end(ending, standings, since)
+        return Saved(record, cookie, drop)
 
-    async def _end(self, record: Record, waited: float) -> None:
-        await self._gateway.write(Delete(record.id), waited)
-        self._tell_end(record.id)
+    async def _end(
+        self, records: Sequence[Record], standings: Sequence[Standing], since: float
+    ) -> None:
+        """Delete those of *records* whose token is current."""
+        ending = [r for r, s in zip(records, standings, strict=True) if s is CURRENT]
+        await self._gateway.write_all([Delete(record.id) for record in ending], since)
+        for record in ending:
+            self._tell_end(record.id)
 
-    async def _create(self, pending: Pending, waited: float) -> tuple[Record, bytes]:
+    async def _create(self, pending: Pending, since: float) -> tuple[Record, bytes]:
         """Have the store keep a new record; return it and its secret."""
         now = self.clock()
         secret = token.new_secret()
@@ -331,7 +363,7 @@ class SessionManager:
             seen=now,
         )
         self._check_size(record)
-        if await self._gateway.write(Create(record), waited) is not Outcome.DONE:
+        if await self._gateway.write(Create(record), since) is not Outcome.DONE:
             # 128 random bits: it is the generator or the store that is broken.
             raise SessionUnavailable(f"store {self.store.name}: has a new session's id already")
         return record, secret
@@ -342,6 +374,12 @@ class SessionManager:
         size = len(values.encode(record.data).encode())
         if size > self.max_bytes:
             raise SessionTooLarge(size, self.max_bytes, values.largest(record.data))
+
+    def _refusal(self, outcome: Outcome, pending: Pending) -> SessionError:
+        """Return what to raise for the outcome of an update that was not applied."""
+        if outcome is Outcome.TOO_LARGE:
+            return SessionTooLarge(None, self.max_bytes, values.largest(pending.changed))
+        return SessionUnavailable(f"store {self.store.name}: answered {outcome} to an update")
 
     def _make_cookie(self, pending: Pending, record: Record, secret: bytes, now: float) -> str:
         """Return the new token's cookie, which lasts as long as the session can be extended."""

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
+from hmac import compare_digest
 from typing import NamedTuple
 
 from app.sessions import token, values
 from app.sessions.errors import SessionUnavailable
 from app.sessions.gateway import Gateway
+from app.sessions.pending import Pending
 from stores.contract import JSON, NEVER_ROTATED, Outcome, Record, Rotation, Update
 
 log = logging.getLogger(__name__)
@@ -25,6 +28,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 
 TIME_STEP = 0.001
 """Seconds by which two `rotated` times of a record differ at least: what every store can tell."""
+
+MAX_LOOKS = 10
+"""Looks at a record that others change at the same time, before a pause."""
 
 
 def rotate(
@@ -43,6 +49,19 @@ def rotate(
     return rotation, secret
 
 
+def may_continue(pending: Pending, found: Record) -> bool:
+    """Tell whether a sign-in goes on with a record whose token was replaced meanwhile."""
+    if found.user is not None:
+        return found.user == pending.user
+    # Where the rotation that replaced the presented token was undone, that token opens it again.
+    replaced = pending.presented.replaced
+    return (
+        replaced is not None
+        and replaced.former_hash is not None
+        and compare_digest(replaced.former_hash, found.secret_hash)
+    )
+
+
 class Undo(NamedTuple):
     """A rotation of *saved* by *update* whose outcome is not known."""
 
@@ -57,23 +76,29 @@ class Undoer:
     def __init__(self, gateway: Gateway, clock: Callable[[], float]) -> None:
         self._gateway = gateway
         self._clock = clock
-        self._pending: list[Undo] = []
+        self.pending: list[Undo] = []
+        """Those that are not undone yet."""
         self._task: asyncio.Task[None] | None = None
-
-    def __len__(self) -> int:
-        """The rotations that are not undone yet."""
-        return len(self._pending)
 
     def undo(self, saved: Record, update: Update, rotation: Rotation) -> None:
         """Begin to undo *rotation*, a part of *update*; *saved* is the record before it."""
-        self._pending.append(Undo(saved, update, rotation))
-        if self._task is None or self._task.done():
+        self.pending.append(Undo(saved, update, rotation))
+        if not self._gateway.is_open:  # the request outlived the service
+            self.stop()
+        elif self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._run())
 
-    async def settle(self, id: bytes) -> None:
-        """Undo what is pending of record *id*. Raises `SessionUnavailable`."""
-        for undo in [undo for undo in self._pending if undo.saved.id == id]:
-            await self._attempt(undo)
+    def concerns(self, id: bytes) -> bool:
+        """Tell whether a rotation of record *id* is being undone."""
+        return any(undo.saved.id == id for undo in self.pending)
+
+    async def settle(self, id: bytes, since: float) -> None:
+        """Undo what is pending of record *id*, in the time that a request has left *since* then.
+
+        Raises `SessionUnavailable`.
+        """
+        for undo in [undo for undo in self.pending if undo.saved.id == id]:
+            await self._attempt(undo, since)
             self._remove(undo)
 
     def stop(self) -> None:
@@ -81,21 +106,21 @@ class Undoer:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        if self._pending:
+        if self.pending:
             log.error(
-                "store %s: %d failed rotations could not be undone, so that these sessions may "
-                "have lost their tokens: %s",
+                "store %s: stopped before %d rotations without an answer were undone; the clients "
+                "of these sessions may have to sign in again: %s",
                 self._gateway.store.name,
-                len(self._pending),
-                ", ".join(sorted({token.public_id(undo.saved.id) for undo in self._pending})),
+                len(self.pending),
+                ", ".join(sorted({token.public_id(undo.saved.id) for undo in self.pending})),
             )
-            self._pending.clear()
+            self.pending.clear()
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE
-        while self._pending:
-            await asyncio.gather(*map(self._try, list(self._pending)))
-            if self._pending:
+        while self.pending:
+            await asyncio.gather(*map(self._try, list(self.pending)))
+            if self.pending:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -108,17 +133,23 @@ class Undoer:
 
     def _remove(self, undo: Undo) -> None:
         # By identity, for a change's values may be large.
-        self._pending = [other for other in self._pending if other is not undo]
+        self.pending = [other for other in self.pending if other is not undo]
 
-    async def _attempt(self, undo: Undo) -> None:
-        """Bring the record to where the former token opens it and the rotation cannot be made."""
-        while True:
-            found = await self._gateway.load(undo.saved.id)
+    async def _attempt(self, undo: Undo, since: float | None = None) -> None:
+        """Bring the record to where the former token opens it and the rotation cannot be made.
+
+        Raises `SessionUnavailable`.
+        """
+        for _ in range(MAX_LOOKS):
+            found = await self._gateway.load(undo.saved.id, since)
             if found is None:
                 return
             inverse = self._inverse(undo, found)
-            if inverse is None or await self._gateway.write(inverse) is not Outcome.CONFLICT:
+            if inverse is None:
                 return
+            if await self._gateway.write(inverse, since) in (Outcome.DONE, Outcome.MISSING):
+                return
+        raise SessionUnavailable(f"store {self._gateway.store.name}: a rotation cannot be undone")
 
     def _inverse(self, undo: Undo, found: Record) -> Update | None:
         """Return what undoes the rotation in *found*; `None` where there is nothing to undo."""
@@ -139,7 +170,7 @@ class Undoer:
                     found.rotated or NEVER_ROTATED,
                 ),
             )
-        if found.secret_hash == saved.secret_hash and found.rotated == saved.rotated:
+        if found.secret_hash == saved.secret_hash and _is_same_time(found.rotated, saved.rotated):
             # It was not made, and must not be: from its own secret to itself, at another time.
             return Update(
                 saved.id,
@@ -156,8 +187,16 @@ class Undoer:
 
 
 def _later(record: Record, now: float) -> float:
-    """Return *now*, or a time after the record's last rotation where the clock went back."""
-    return now if record.rotated is None else max(now, record.rotated + TIME_STEP)
+    """Return *now*, or a time after the record's last rotation where the clock went back.
+
+    In whole milliseconds, which every store gives back as they were.
+    """
+    now = math.floor(now * 1000) / 1000
+    return now if record.rotated is None else max(now, round(record.rotated + TIME_STEP, 3))
+
+
+def _is_same_time(a: float | None, b: float | None) -> bool:
+    return abs((a or NEVER_ROTATED) - (b or NEVER_ROTATED)) < TIME_STEP / 2
 
 
 def _values_back(saved: Record, update: Update, found: Record) -> tuple[dict[str, JSON], list[str]]:

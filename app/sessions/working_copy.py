@@ -36,7 +36,6 @@ class WorkingCopy(DeltaMapping):
 
     # Most requests never set these.
     _gone = False  # another request ended the session
-    _signs_in = False
     _cookie: str | None = None  # Set-Cookie value that waits for the head of the response
     _saving: asyncio.Future[None] | bool = False  # a commit is in flight; others wait for it
     _extend_from = 0.0  # a commit's time, where that is later than the request's
@@ -62,7 +61,7 @@ class WorkingCopy(DeltaMapping):
         self._rebase(None if record is None else record.data)
         self._user: str | None = None if record is None else record.user
         self._persistent: bool | None = None if record is None else record.persistent
-        self._rotating = False
+        self._rotating = self._signs_in = False
         self._ended = 0  # how often, by this request; _saved is then the record to delete
 
     @property
@@ -89,8 +88,6 @@ class WorkingCopy(DeltaMapping):
         """
         self._saved = record
         self._touch_due = False
-        if self._presented.several and (ended or self._signs_in):
-            self._presented = self._presented._replace(several=())
         if self._ended != ended:
             return
         self._ended = 0
@@ -130,7 +127,8 @@ class WorkingCopy(DeltaMapping):
             log.warning("a change of the session on an error page is not saved; change it earlier")
             return
         replaced = self._presented.replaced
-        refuse_change(stage, 1 if replaced is None else grace_left(replaced, self._presented.at))
+        left = 1 if replaced is None else grace_left(replaced, self._manager.clock())
+        refuse_change(stage, left)
         if begins and not self.live and not self._gone:
             refuse_cookie(stage, "a new session")
 
@@ -192,7 +190,7 @@ async def save(copy: WorkingCopy) -> None:
             copy._begin(None)
             return
         rotate, ended, presented = copy._rotating, copy._ended, copy._presented
-        persistent = copy._persistent
+        signs_in, persistent = copy._signs_in, copy._persistent
         saved = await copy._manager.save(
             Pending(
                 presented,
@@ -200,7 +198,7 @@ async def save(copy: WorkingCopy) -> None:
                 changed,
                 removed,
                 rotate,
-                copy._signs_in,
+                signs_in,
                 ended > 0,
                 copy._user,
                 copy._manager.cookie.persistent if persistent is None else persistent,
@@ -215,6 +213,8 @@ async def save(copy: WorkingCopy) -> None:
             return
         if saved.cookie is not None:
             copy._cookie = saved.cookie
+        if presented.several and (ended or signs_in):
+            copy._presented = presented._replace(several=())
         new_token = rotate or ended > 0 or copy._saved is None
         copy._acknowledge(saved.record, new_token=new_token, ended=ended)
     finally:
@@ -233,7 +233,8 @@ def is_unsaved(copy: WorkingCopy) -> bool:
 
 def discard(copy: WorkingCopy) -> None:
     """Forget what this request changed since the store last acknowledged."""
-    copy._begin(copy._saved)
+    # The record of a token that was replaced is the session's once the sign-in is acknowledged.
+    copy._begin(None if copy._saved is copy._presented.replaced else copy._saved)
 
 
 def take_cookie(copy: WorkingCopy) -> str | None:
