@@ -6,14 +6,15 @@ from typing import Any, cast
 
 from tornado.web import RequestHandler
 
-from app.guard import PRIVATE, admit, load
+from app.default_headers import PRIVATE, set_defaults
+from app.guard import admit, load
 from app.policy import SessionPolicy
-from app.sessions.errors import SessionsOff
+from app.sessions.errors import SessionsOff, SessionUnavailable
 from app.sessions.manager import SessionManager
 from app.sessions.pending import Presented
 from app.sessions.session import Session
 from app.sessions.stage import Stage
-from app.sessions.working_copy import refuse_cookies
+from app.sessions.working_copy import refuse_cookies, save
 from app.websocket import SessionWebSocket
 
 
@@ -34,6 +35,14 @@ class SessionMixin(SessionWebSocket):
         self._session_touched = True
         return self._session_own
 
+    @session.setter
+    def session(self, value: Session) -> None:
+        if value is not self._session_own:  # it is the same in `self.session |= {...}`
+            raise AttributeError(
+                "self.session cannot be replaced; use self.session.clear() and "
+                "self.session.update(...)"
+            )
+
     async def session_of(self, manager: SessionManager) -> Session:
         """Return the client's session with *manager*, that of another group of this application.
 
@@ -53,6 +62,8 @@ class SessionMixin(SessionWebSocket):
                 "application; pass it as sessions= to one"
             )
         session = await load(self, manager, self.session_policy)
+        if session.user is not None and not self._session_head_sent:
+            set_defaults(self, PRIVATE)
         if self._session_head_sent:
             refuse_cookies(session)
         self._session_others = {**self._session_others, manager: session}
@@ -67,12 +78,16 @@ class SessionMixin(SessionWebSocket):
         """
         policy = self.session_policy
         if policy is not None and policy.manager is not None:
-            self._session_own = await load(self, policy.manager, policy)
-            if self._session_own.user is not None:
-                self.set_header("Cache-Control", PRIVATE)
+            try:
+                own = self._session_own = await load(self, policy.manager, policy)
+            except SessionUnavailable as error:
+                self._session_unavailable = error.what
+                raise
+            self._session_prepared = True
+            if own.user is not None:
+                set_defaults(self, PRIVATE)
             if policy.authenticated:
-                self._session_admit()
-        self._session_prepared = True
+                await self._session_enter(own)
         behind = super().prepare()
         if behind is not None:
             await behind
@@ -80,7 +95,7 @@ class SessionMixin(SessionWebSocket):
     def get_current_user(self) -> Any:
         """Return whom the class behind says, if it says it, else whom the session belongs to."""
         behind = super().get_current_user
-        if cast(Any, behind).__func__ is not RequestHandler.get_current_user:
+        if getattr(behind, "__func__", None) is not RequestHandler.get_current_user:
             return behind()
         return self.session.user if self._session_is_on() else None
 
@@ -98,16 +113,35 @@ class SessionMixin(SessionWebSocket):
         user = None if self._session_own is None else self._session_own.user
         self._session_identity = (user, value)
 
+    async def _session_enter(self, own: Session) -> None:
+        """Let a user in. Whoever is refused has presented his session all the same."""
+        if self.current_user:
+            set_defaults(self, PRIVATE)
+        elif own.live:
+            await save(own)
+        self._session_admit()
+
     def _session_admit(self) -> None:
         """Raise unless a user is signed in."""
         session, policy = self._session_own, cast(SessionPolicy, self.session_policy)
         if session is None:
-            raise RuntimeError(
-                f"{type(self).__qualname__}.prepare() did not wait for SessionMixin.prepare(): "
-                "make it an async method that begins with `await super().prepare()`"
-            )
+            raise RuntimeError(self._session_why_unprepared())
         self._session_touched = True
         admit(self, policy, self.current_user, session)
+
+    def _session_check_prepared(self) -> None:
+        if not self._session_prepared:
+            if self._session_unavailable is not None:  # which prepare() has swallowed
+                raise SessionUnavailable(self._session_unavailable)
+            raise RuntimeError(self._session_why_unprepared())
+        if cast(SessionPolicy, self.session_policy).authenticated:
+            self._session_admit()
+
+    def _session_why_unprepared(self) -> str:
+        return (
+            f"{type(self).__qualname__}.prepare() did not run SessionMixin.prepare(): "
+            "make it an async method that begins with `await super().prepare()`"
+        )
 
     def _session_for_error_page(self) -> Session:
         """Return an empty session for the page of an error that came before it was loaded."""
