@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from tornado.web import RequestHandler
+from tornado.web import Finish, RequestHandler
 
 from app.default_headers import PRIVATE, set_defaults
 from app.guard import admit, load
@@ -127,6 +127,8 @@ class SessionMixin(SessionWebSocket):
         if session is None:
             raise RuntimeError(self._session_why_unprepared())
         self._session_touched = True
+        if self._session_finishing:
+            raise Finish  # it is answered
         admit(self, policy, self.current_user, session)
 
     def _session_check_prepared(self) -> None:

@@ -49,10 +49,13 @@ def check_handler(endpoint: Endpoint) -> None:
 
 def _check_bases(handler: type[RequestHandler], group: str) -> None:
     bases = handler.__mro__
-    if bases.index(SessionMixin) > bases.index(RequestHandler):
+    # Behind a base that is a handler, a part of the mixin can be behind RequestHandler alone.
+    before = bases[: bases.index(RequestHandler)]
+    if not {*SessionMixin.__mro__} - {object} <= {*before}:
+        others = [base.__name__ for base in handler.__bases__ if base is not SessionMixin]
         raise ConfigurationError(
             f"group {group}: {handler.__name__} has SessionMixin behind RequestHandler; "
-            f"write class {handler.__name__}(SessionMixin, RequestHandler)"
+            f"write class {handler.__name__}({', '.join(['SessionMixin', *others])})"
         )
     # A class behind the mixin, too: there the mixin's own would take its place.
     for base in bases:

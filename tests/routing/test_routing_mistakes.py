@@ -105,7 +105,12 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
     (
         "mixin behind a derived handler",
         lambda: build(Route("a", type("Wrong", (Plain, Mixin), {}))),
-        "write class Wrong(SessionMixin",
+        "write class Wrong(SessionMixin, Plain)",
+    ),
+    (
+        "mixin between a derived handler and RequestHandler",
+        lambda: build(Route("a", type("Wrong", (Plain, Mixin, RequestHandler), {}))),
+        "write class Wrong(SessionMixin, Plain, RequestHandler)",
     ),
     (
         "two managers with one cookie",
