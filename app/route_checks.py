@@ -49,13 +49,13 @@ def check_handler(endpoint: Endpoint) -> None:
 
 def _check_bases(handler: type[RequestHandler], group: str) -> None:
     bases = handler.__mro__
-    # Behind a base that is a handler, a part of the mixin can be behind RequestHandler alone.
-    before = bases[: bases.index(RequestHandler)]
-    if not {*SessionMixin.__mro__} - {object} <= {*before}:
-        others = [base.__name__ for base in handler.__bases__ if base is not SessionMixin]
+    torn = [base for base in bases if issubclass(base, SessionMixin) and _is_torn(base)]
+    if torn:
+        wrong = torn[-1]  # the others have it from that one
+        others = [base.__name__ for base in wrong.__bases__ if base is not SessionMixin]
         raise ConfigurationError(
             f"group {group}: {handler.__name__} has SessionMixin behind RequestHandler; "
-            f"write class {handler.__name__}({', '.join(['SessionMixin', *others])})"
+            f"write class {wrong.__name__}({', '.join(['SessionMixin', *others])})"
         )
     # A class behind the mixin, too: there the mixin's own would take its place.
     for base in bases:
@@ -68,6 +68,16 @@ def _check_bases(handler: type[RequestHandler], group: str) -> None:
                     f"group {group}: {base.__name__}{of} defines {name}, but SessionMixin keeps "
                     f"the names that begin with {MIXINS_PREFIX} for itself; rename it"
                 )
+
+
+def _is_torn(handler: type[SessionMixin]) -> bool:
+    """Tell whether some of the mixin is behind RequestHandler, as after a base that is a handler.
+
+    A part of it alone may be.
+    """
+    order = handler.__mro__
+    before = order[: order.index(RequestHandler)] if RequestHandler in order else order
+    return not {*SessionMixin.__mro__} - {object} <= {*before}
 
 
 def _check_signatures(endpoint: Endpoint) -> None:

@@ -113,6 +113,11 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
         "write class Wrong(SessionMixin, Plain, RequestHandler)",
     ),
     (
+        "mixin behind RequestHandler in a base",
+        lambda: build(Route("a", type("Page", (type("Wrong", (Plain, Mixin), {}),), {}))),
+        "Page has SessionMixin behind RequestHandler; write class Wrong(SessionMixin, Plain)",
+    ),
+    (
         "two managers with one cookie",
         lambda: build(
             Group("one", Route("a", Plain), sessions=manager()),
