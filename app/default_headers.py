@@ -18,31 +18,31 @@ PRIVATE: Mapping[str, str] = MappingProxyType({"Cache-Control": "private, no-cac
 def with_defaults(handler: type[RequestHandler]) -> dict[str, Any]:
     """Return the members by which a subclass of *handler* sends its `_session_defaults`.
 
-    Tornado clears all headers before an error page. The defaults come back first, so that what the
+    Tornado clears all headers before an error page, and the defaults come back then. What the
     handler's own `set_default_headers` and `write_error` say stays.
     """
     own = handler.set_default_headers
     has_own = own is not RequestHandler.set_default_headers  # Tornado's does nothing
+    early = has_own or handler.initialize is not RequestHandler.initialize
 
     @functools.wraps(own)
     def set_default_headers(self: Any) -> None:
-        if self._session_defaults:
-            for name, value in self._session_defaults.items():
-                self.set_header(name, value)
+        if early:
+            self._session_says_caching = False
         if has_own:
             own(self)
+        if self._session_defaults:
+            set_defaults(self, self._session_defaults)
 
-    members: dict[str, Any] = {
+    return {
         "_session_defaults": NO_HEADERS,
         "set_default_headers": set_default_headers,
+        **(_noting(handler) if early else {}),
     }
-    if has_own or handler.initialize is not RequestHandler.initialize:
-        members |= _noting(handler)
-    return members
 
 
 def _noting(handler: type[RequestHandler]) -> dict[str, Any]:
-    """Return methods that note which headers are there before `set_defaults` is called."""
+    """Return methods that note whether *handler* says of caching what is not to be replaced."""
 
     def noting(original: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(original)
@@ -54,7 +54,6 @@ def _noting(handler: type[RequestHandler]) -> dict[str, Any]:
         return method
 
     return {
-        "_session_says_caching": False,
         "set_header": noting(handler.set_header),
         "add_header": noting(handler.add_header),
     }
