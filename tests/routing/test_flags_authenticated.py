@@ -98,6 +98,7 @@ def guarded(serve: Serve, clock: FakeClock, ran: list[str]) -> Site:
     handlers: dict[str, type[RequestHandler]] = {
         "mixin": Guarded,
         "plain": GuardedPlain,
+        "bare": Renew,
         "socket": GuardedSocket,
         "plain-socket": GuardedPlainSocket,
         "upload": GuardedUpload,
@@ -215,7 +216,7 @@ async def test_being_refused_extends_an_anonymous_session(
     guarded: Site, ran: list[str], clock: FakeClock
 ) -> None:
     """The idle time counts from the last request that presented the session, refused or not."""
-    for path in ("/in/mixin", "/in/plain"):
+    for path in ("/in/mixin", "/in/plain", "/in/bare"):
         browser = guarded.browser()
         await browser.text("/keep")
         for _ in range(3):
