@@ -23,45 +23,83 @@ def with_defaults(handler: type[RequestHandler]) -> dict[str, Any]:
     """
     own = handler.set_default_headers
     has_own = own is not RequestHandler.set_default_headers  # Tornado's does nothing
-    early = has_own or handler.initialize is not RequestHandler.initialize
 
     @functools.wraps(own)
     def set_default_headers(self: Any) -> None:
-        if early:
-            self._session_says_caching = False
         if has_own:
             own(self)
         if self._session_defaults:
             set_defaults(self, self._session_defaults)
 
-    return {
+    members: dict[str, Any] = {
         "_session_defaults": NO_HEADERS,
         "set_default_headers": set_default_headers,
-        **(_noting(handler) if early else {}),
     }
-
-
-def _noting(handler: type[RequestHandler]) -> dict[str, Any]:
-    """Return methods that note whether *handler* says of caching what is not to be replaced."""
-
-    def noting(original: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(original)
-        def method(self: Any, name: str, value: Any) -> None:
-            if name.lower() == "cache-control":
-                self._session_says_caching = True
-            original(self, name, value)
-
-        return method
-
-    return {
-        "set_header": noting(handler.set_header),
-        "add_header": noting(handler.add_header),
-    }
+    if _has_own_initialize(handler):
+        members |= _noting(handler, set_default_headers)
+    elif has_own:
+        members["_session_says_caching"] = _asking(own)
+    return members
 
 
 def set_defaults(handler: Any, headers: Mapping[str, str]) -> None:
     """Let the answer have *headers*, and an error page in its place, too."""
     handler._session_defaults = headers
+    says_caching = getattr(handler, "_session_says_caching", None)
     for name, value in headers.items():
-        if name != "Cache-Control" or not getattr(handler, "_session_says_caching", False):
+        if name != "Cache-Control" or says_caching is None or not says_caching():
             handler.set_header(name, value)
+
+
+# Tornado lets nobody look at a header that was set. Two ways to know if one of caching was:
+
+
+def _asking(own: Callable[[Any], None]) -> Callable[[Any], bool]:
+    """Return a method that calls *own* again, which sets the default headers, and sets none."""
+
+    def says_caching(self: Any) -> bool:
+        names: list[str] = []
+
+        def note(name: str, value: object) -> None:
+            names.append(name.lower())
+
+        self.set_header = self.add_header = note
+        try:
+            own(self)
+        finally:
+            del self.set_header, self.add_header
+        return "cache-control" in names
+
+    return says_caching
+
+
+def _has_own_initialize(handler: type[RequestHandler]) -> bool:
+    definers = (base for base in handler.__mro__ if "initialize" in vars(base))
+    return not next(definers).__module__.startswith("tornado.")
+
+
+def _noting(
+    handler: type[RequestHandler], set_default_headers: Callable[[Any], None]
+) -> dict[str, Any]:
+    """Return methods that note it; for `initialize`, which cannot be called twice."""
+
+    def noting(original: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(original)
+        def method(self: Any, name: str, value: Any) -> None:
+            if name.lower() == "cache-control":
+                self._session_caching_said = True
+            original(self, name, value)
+
+        return method
+
+    @functools.wraps(set_default_headers)
+    def begin(self: Any) -> None:
+        self._session_caching_said = False
+        set_default_headers(self)
+
+    return {
+        "set_default_headers": begin,
+        "set_header": noting(handler.set_header),
+        "add_header": noting(handler.add_header),
+        "_session_says_caching": lambda self: self._session_caching_said,
+    }

@@ -87,7 +87,12 @@ class SessionMixin(SessionWebSocket):
             if own.user is not None:
                 set_defaults(self, PRIVATE)
             if policy.authenticated:
-                await self._session_enter(own)
+                if not self.current_user:
+                    if own.live:
+                        await save(own)  # extends it: whoever is refused has presented it, too
+                elif own.user is None:
+                    set_defaults(self, PRIVATE)
+                self._session_admit()
         behind = super().prepare()
         if behind is not None:
             await behind
@@ -112,14 +117,6 @@ class SessionMixin(SessionWebSocket):
     def current_user(self, value: Any) -> None:
         user = None if self._session_own is None else self._session_own.user
         self._session_identity = (user, value)
-
-    async def _session_enter(self, own: Session) -> None:
-        """Let a user in. Whoever is refused has presented his session all the same."""
-        if self.current_user:
-            set_defaults(self, PRIVATE)
-        elif own.live:
-            await save(own)
-        self._session_admit()
 
     def _session_admit(self) -> None:
         """Raise unless a user is signed in."""
