@@ -12,6 +12,7 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 
 from app.activity import Activity
+from app.route_checks import check_login_url
 from app.route_compiler import compile_default, compile_routes
 from app.routing import Endpoint, Group
 from app.sessions.errors import SessionUnavailable
@@ -38,7 +39,9 @@ class Config:
     @functools.cached_property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The routes with their flags, compiled once. Raises `ConfigurationError`."""
-        return compile_routes(self.routes, self.sessions)
+        endpoints = compile_routes(self.routes, self.sessions)
+        check_login_url(endpoints, self.settings.get("login_url"))
+        return endpoints
 
     @functools.cached_property
     def default(self) -> Endpoint | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from tornado.web import RequestHandler
 
@@ -129,6 +130,23 @@ def check_names(endpoints: Iterable[Endpoint]) -> None:
 
 def _mistake(endpoint: Endpoint, problem: str) -> ConfigurationError:
     return ConfigurationError(f"group {endpoint.policy.group}: {endpoint.path} {problem}")
+
+
+def check_login_url(endpoints: Iterable[Endpoint], url: object) -> None:
+    """Refuse a login page that takes signed-in users only. Raises `ConfigurationError`."""
+    parts = urlsplit(url) if isinstance(url, str) else None
+    if parts is None or parts.netloc:
+        return
+    for endpoint in endpoints:
+        if endpoint.template.arguments(parts.path) is None:
+            continue
+        if endpoint.policy.authenticated and not knows_its_user(endpoint.route.handler):
+            raise ConfigurationError(
+                f"group {endpoint.policy.group}: the setting login_url leads to {endpoint.path}, "
+                "which takes signed-in users only, so that nobody could sign in; put its route "
+                "into a group with authenticated=False"
+            )
+        return
 
 
 def check_cookies(endpoints: Iterable[Endpoint]) -> None:

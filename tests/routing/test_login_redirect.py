@@ -10,7 +10,15 @@ import pytest
 from tornado.httpclient import HTTPResponse
 from tornado.web import HTTPError, RequestHandler
 
-from app import Group, Route, SessionManager, SessionMixin
+from app import (
+    Config,
+    ConfigurationError,
+    Group,
+    Route,
+    SessionManager,
+    SessionMixin,
+    make_app,
+)
 from stores import MemoryStore
 from tests.helpers.pages import Page, Plain, SignIn
 from tests.helpers.raw import raw_request
@@ -28,11 +36,21 @@ class Members(Page):
     head = post = put = get
 
 
-class OwnLogin(Members):
-    """Its login page is what ?login= says, if it says something."""
+class LoginAt:
+    """Has a login page of its own."""
+
+    url = ""
 
     def get_login_url(self) -> str:
-        return self.get_argument("login", "/own-login")
+        return self.url
+
+
+class OwnLogin(LoginAt, Members):
+    pass
+
+
+class PlainOwnLogin(LoginAt, Plain):
+    pass
 
 
 class WithOptions(Members):
@@ -74,6 +92,7 @@ def browse(serve: Serve, **settings: Any) -> Browser:
         "page": Members,
         "plain": Plain,
         "own": OwnLogin,
+        "plain-own": PlainOwnLogin,
         "options": WithOptions,
         "plain-options": PlainWithOptions,
         "options-of-another": OptionsOfAnother,
@@ -103,10 +122,10 @@ def login_page(response: HTTPResponse) -> tuple[str, str]:
 @pytest.mark.gen_test
 @pytest.mark.parametrize("path", ["/page", "/plain"])
 async def test_a_navigation_is_led_to_the_login_page(serve: Serve, path: str) -> None:
-    browser = browse(serve, login_url="/login")
+    browser = browse(serve, login_url="/sign-in")
     for method in ("GET", "HEAD"):
         response = await browser.get(f"{path}?a=1&b=%2F", method=method, headers=HTML)
-        assert login_page(response) == ("/login", f"{path}?a=1&b=%2F")
+        assert login_page(response) == ("/sign-in", f"{path}?a=1&b=%2F")
     await browser.text("/sign-in")
     assert await browser.text(path, headers=HTML) in ("members", "plain")
 
@@ -114,7 +133,7 @@ async def test_a_navigation_is_led_to_the_login_page(serve: Serve, path: str) ->
 @pytest.mark.gen_test
 @pytest.mark.parametrize("path", ["/page", "/plain"])
 async def test_what_is_no_navigation_is_401(serve: Serve, path: str) -> None:
-    browser = browse(serve, login_url="/login")
+    browser = browse(serve, login_url="/sign-in")
     for method, headers in (
         ("GET", {}),
         ("GET", {"Accept": "*/*"}),
@@ -132,28 +151,51 @@ async def test_without_a_login_url_a_navigation_is_401(serve: Serve) -> None:
     browser = browse(serve)
     for path in ("/page", "/plain"):
         assert (await browser.get(path, headers=HTML)).code == 401
-    response = await browser.get("/own", headers=HTML)
-    assert login_page(response) == ("/own-login", "/own")
-    assert (await browser.get("/own?login=", headers=HTML)).code == 401
+    for path in ("/own", "/plain-own"):
+        LoginAt.url = "/own-login"
+        assert login_page(await browser.get(path, headers=HTML)) == ("/own-login", path)
+        LoginAt.url = ""
+        assert (await browser.get(path, headers=HTML)).code == 401
 
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize(
     ("login", "path"),
     [
-        ("/login", "/login"),
-        ("/login?from=members", "/login"),
-        ("?login=1", "/page"),
-        ("login", "/login?next=%2Fpage"),
-        ("https://www.example/login", "/login?next=https%3A%2F%2Fwww.example%2Flogin"),
+        ("{at}", "{at}"),
+        ("{at}?from=members", "{at}"),
+        ("?login=1", "{at}"),
+        ("https://www.example{at}", "{at}?next=https%3A%2F%2Fwww.example%2Flogin"),
     ],
 )
 async def test_a_login_page_that_takes_users_only_is_401(
     serve: Serve, login: str, path: str
 ) -> None:
     """The way to the login page ends there, even if the page itself takes users only."""
-    browser = browse(serve, login_url=login)
-    assert (await browser.get(path, headers=HTML)).code == 401
+    browser = browse(serve)
+    for at in ("/own", "/plain-own"):
+        LoginAt.url = login.format(at=at)
+        assert (await browser.get(path.format(at=at), headers=HTML)).code == 401
+
+
+@pytest.mark.parametrize("login", ["/in", "/in?from=members", "/in/page/7"])
+def test_a_login_url_that_takes_users_only_is_refused(login: str) -> None:
+    inside = (Route("", Plain), Route("page/<int:id>", Members))
+    with pytest.raises(ConfigurationError, match="group /in: the setting login_url leads to /in"):
+        build(*inside, login_url=login)
+    build(*inside, login_url="https://id.example/in")
+    build(*inside, login_url="/elsewhere")
+    build(Route("", KnowsItsUser), login_url="/in")
+
+
+def build(*inside: Route, **settings: Any) -> None:
+    routes = Group("/", Group("in", *inside, authenticated=True), sessions=True)
+    make_app(Config(routes, SessionManager(MemoryStore()), settings))
+
+
+class KnowsItsUser(Plain):
+    def get_current_user(self) -> Any:
+        return self.request.headers.get("X-User")
 
 
 @pytest.mark.gen_test
@@ -184,7 +226,7 @@ async def test_an_absolute_login_url_gets_an_absolute_next(serve: Serve) -> None
     ],
 )
 async def test_next_names_no_other_site(serve: Serve, target: str) -> None:
-    for login in ("/login", "https://id.example/in"):
+    for login in ("/sign-in", "https://id.example/in"):
         site = browse(serve, login_url=login).site
         status, head, _ = await raw_request(site, "GET", target, "Accept: text/html")
         assert status == 302
@@ -203,7 +245,7 @@ PREFLIGHT = {"Origin": "https://a.example", "Access-Control-Request-Method": "GE
 @pytest.mark.gen_test
 @pytest.mark.parametrize("path", ["/options", "/plain-options", "/options-of-another"])
 async def test_a_preflight_passes_to_the_handlers_own_options(serve: Serve, path: str) -> None:
-    browser = browse(serve, login_url="/login")
+    browser = browse(serve, login_url="/sign-in")
     response = await browser.get(path, method="OPTIONS", headers=PREFLIGHT)
     assert response.code == 204
     assert response.headers["Access-Control-Allow-Origin"] == "https://a.example"
@@ -250,5 +292,5 @@ class LedBehind(RequestHandler):
 async def test_the_login_url_of_a_class_behind_counts(serve: Serve) -> None:
     page = type("Private", (SessionMixin, LedBehind), {})
     routes = Group("/", Route("page", page), sessions=True, authenticated=True)
-    browser = serve(routes, SessionManager(MemoryStore()), login_url="/login").browser()
+    browser = serve(routes, SessionManager(MemoryStore()), login_url="/sign-in").browser()
     assert login_page(await browser.get("/page", headers=HTML)) == ("/behind", "/page")
