@@ -12,6 +12,7 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 
 from app.activity import Activity
+from app.readiness import Readiness
 from app.route_checks import check_login_url
 from app.route_compiler import compile_default, compile_routes
 from app.routing import Endpoint, Group
@@ -20,7 +21,12 @@ from app.sessions.manager import SessionManager
 from app.tornado_log import redact
 from app.websocket import Watches
 
-DEFAULTS: Mapping[str, Any] = {"cross_origin_protection": True}
+DEFAULTS: Mapping[str, Any] = {
+    "cross_origin_protection": True,
+    # A peer that is gone without a word is found out, and none may send what fills the memory.
+    "websocket_ping_interval": 30,
+    "websocket_max_message_size": 1_000_000,
+}
 """Tornado settings that this application has unless `Config.settings` says otherwise."""
 
 
@@ -69,15 +75,11 @@ class Application(tornado.web.Application):
         self.managers = config.managers
         self.activity = Activity()
         self.watches = Watches()
+        self.readiness = Readiness(self.managers)
 
     async def open(self) -> list[SessionUnavailable]:
         """Open the stores; return what kept any from it. They are opened when used in any case."""
         results = await asyncio.gather(*(m.open() for m in self.managers), return_exceptions=True)
-        return _failures(results)
-
-    async def ping(self) -> list[SessionUnavailable]:
-        """Ask every store whether it answers; return the failures."""
-        results = await asyncio.gather(*(m.ping() for m in self.managers), return_exceptions=True)
         return _failures(results)
 
     async def close(self) -> None:

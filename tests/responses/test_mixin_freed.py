@@ -112,4 +112,4 @@ async def test_a_request_that_was_cut_off_is_no_longer_in_flight(
     deadline = time.monotonic() + 1
     while browser.site.application.activity.requests and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
-    assert browser.site.application.activity.requests == 0
+    assert not browser.site.application.activity.requests
