@@ -163,4 +163,5 @@ def _with_next(url: str, request: HTTPServerRequest) -> str:
     elsewhere = urlsplit(url)
     if elsewhere.scheme or elsewhere.netloc:
         uri = f"{request.protocol}://{request.host}{uri}"
-    return f"{url}?{urlencode({'next': uri})}"
+    # Tornado reads a request's line as Latin-1.
+    return f"{url}?{urlencode({'next': uri}, encoding='latin-1')}"

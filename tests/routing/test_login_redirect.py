@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 
 import pytest
 from tornado.httpclient import HTTPResponse
@@ -234,6 +234,17 @@ async def test_next_names_no_other_site(serve: Serve, target: str) -> None:
         back = parse_qs(urlsplit(location.partition(" ")[2]).query)["next"][0]
         where = urlsplit(back.replace("\\", "/"))  # as browsers read it
         assert where.netloc in ("", "localhost"), back
+
+
+@pytest.mark.gen_test
+async def test_next_has_the_bytes_of_the_request(serve: Serve) -> None:
+    site = browse(serve, login_url="/sign-in").site
+    for target in ("/page?a=%C3%A9&b=%0d%0a", "/page?a=\xe9".encode()):
+        status, head, _ = await raw_request(site, "GET", target, "Accept: text/html")
+        assert status == 302
+        (location,) = (x for x in head.splitlines() if x.lower().startswith("location:"))
+        sent = target if isinstance(target, str) else target.decode("latin-1")
+        assert unquote_to_bytes(location.partition("next=")[2]) == sent.encode("latin-1")
 
 
 # Preflights
