@@ -96,8 +96,7 @@ def main() -> None:
         if command == "routes":
             print(format_routes(config.endpoints))
             return
-        managers = (endpoint.policy.manager for endpoint in config.endpoints)
-        stores = list(dict.fromkeys(manager.store for manager in managers if manager))
+        stores = list(dict.fromkeys(manager.store for manager in config.managers))
         _check_processes(stores)
         limits = _limits()
         sockets = listen(options.port, options.address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,8 @@ from tornado.httputil import HTTPServerRequest
 
 from app.activity import Activity
 from app.readiness import Readiness
-from app.route_compiler import compile_routes
+from app.route_checks import check_login_url
+from app.route_compiler import compile_default, compile_routes
 from app.routing import Endpoint, Group
 from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
@@ -34,7 +35,7 @@ class Config:
     """What a deployment decides.
 
     *sessions* is the manager that groups with `sessions=True` use; *settings* are Tornado's own
-    application settings.
+    application settings. A `default_handler_class` among them has the flags of the root group.
     """
 
     routes: Group
@@ -44,18 +45,34 @@ class Config:
     @functools.cached_property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The routes with their flags, compiled once. Raises `ConfigurationError`."""
-        return compile_routes(self.routes, self.sessions)
+        endpoints = compile_routes(self.routes, self.sessions)
+        check_login_url(endpoints, self.settings.get("login_url"))
+        return endpoints
+
+    @functools.cached_property
+    def default(self) -> Endpoint | None:
+        """What answers a path of no route, if the settings name it. Raises `ConfigurationError`."""
+        return compile_default(self.routes, self.sessions, self.settings)
+
+    @property
+    def managers(self) -> list[SessionManager]:
+        """The managers of the routes, each once. Raises `ConfigurationError`."""
+        served = self.endpoints if self.default is None else (*self.endpoints, self.default)
+        managers = dict.fromkeys(endpoint.policy.manager for endpoint in served)
+        return [manager for manager in managers if manager is not None]
 
 
 class Application(tornado.web.Application):
     """A Tornado application that knows its session managers and what it is doing."""
 
-    def __init__(self, endpoints: Sequence[Endpoint], settings: Mapping[str, Any]) -> None:
-        super().__init__([e.rule for e in endpoints], **{**DEFAULTS, **settings})
+    def __init__(self, config: Config) -> None:
+        endpoints, default = config.endpoints, config.default
+        settings = {**DEFAULTS, **config.settings}
+        if default is not None:
+            settings["default_handler_class"] = default.target
+        super().__init__([e.rule for e in endpoints], **settings)
         self.endpoints = endpoints
-        self.managers = list(
-            dict.fromkeys(e.policy.manager for e in endpoints if e.policy.manager is not None)
-        )
+        self.managers = config.managers
         self.activity = Activity()
         self.watches = Watches()
         self.readiness = Readiness(self.managers)
@@ -94,7 +111,7 @@ def make_app(config: Config) -> Application:
     Raises `ConfigurationError` for every mistake in the routes and the managers.
     """
     redact()
-    return Application(config.endpoints, config.settings)
+    return Application(config)
 
 
 def _failures(results: list[BaseException | None]) -> list[SessionUnavailable]:

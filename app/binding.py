@@ -12,9 +12,11 @@ from typing import Any, cast
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
+from app.default_headers import with_defaults
 from app.guard import guarded
 from app.mixin import SessionMixin
 from app.policy import SessionPolicy
+from app.session_use import MissingSession
 from app.websocket import Handshake
 
 Convert = Callable[[str], object]
@@ -31,6 +33,9 @@ def bind(
     bases: tuple[type[RequestHandler], ...] = (handler,)
     if issubclass(handler, SessionMixin):
         members["session_policy"] = policy
+        members |= with_defaults(handler)
+    elif policy.manager is not None and not hasattr(handler, "session"):
+        members["session"] = MissingSession()
     if issubclass(handler, SessionMixin) and policy.manager is not None:
         if handler.prepare is not SessionMixin.prepare or _guards_behind(handler):
             members["prepare"] = _before_verb(handler.prepare)

@@ -3,62 +3,62 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
+import inspect
+from collections.abc import Awaitable, Mapping
 from typing import Any, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from tornado.httputil import HTTPServerRequest
-from tornado.web import Finish, RequestHandler
+from tornado.web import Finish, HTTPError, RequestHandler
 
+from app.default_headers import NO_HEADERS, PRIVATE, set_defaults, with_defaults
 from app.policy import SessionPolicy
 from app.sessions.errors import NotAuthenticated, SessionConflict, SessionUnavailable
 from app.sessions.manager import SessionManager
 from app.sessions.session import Session
 from app.sessions.working_copy import refuse_replaced, save
 
-PRIVATE = "private, no-cache"
-"""`Cache-Control` of a signed-in user's page that says nothing else (RFC 9111, section 5.2.2)."""
 
-
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-
-
-def guarded(handler: type[RequestHandler], policy: SessionPolicy) -> dict[str, Callable[..., Any]]:
-    """Return the methods by which a handler without sessions of its own takes users only.
+def guarded(handler: type[RequestHandler], policy: SessionPolicy) -> dict[str, Any]:
+    """Return the members by which a handler without sessions of its own takes users only.
 
     They guard its entry and leave all else as *handler* has it.
     """
     by_session = policy.manager is not None and not knows_its_user(handler)
 
     @functools.wraps(handler.prepare)
-    async def prepare(self: RequestHandler) -> None:
+    async def prepare(self: Any) -> None:
+        self._session_guarded = True
         session = None
-        if by_session and not is_preflight(self.request):
-            session = await load(self, cast(SessionManager, policy.manager), policy)
-            if session.live:
-                await save(session)  # extends its life
-        self.add_header("Vary", "Cookie")
-        user = session.user if session is not None else self.current_user
-        admit(self, policy, user, session)
+        try:
+            if by_session and not is_preflight(self):
+                session = await load(self, cast(SessionManager, policy.manager), policy)
+                if session.live:
+                    await save(session)  # extends its life
+            user = session.user if session is not None else self.current_user
+            admit(self, policy, user, session)
+        except HTTPError as error:
+            self._session_defaults = headers_of(error)
+            raise
         if user:
-            self.set_header("Cache-Control", PRIVATE)
+            set_defaults(self, PRIVATE)
         result = handler.prepare(self)
         if result is not None:
             await result
 
-    @functools.wraps(handler.send_error)
-    def send_error(self: Any, status_code: int = 500, **kwargs: Any) -> None:
-        self._session_error_headers = {"Vary": "Cookie", **headers_of(kwargs)}
-        handler.send_error(self, status_code, **kwargs)
+    @functools.wraps(handler.flush)
+    def flush(self: Any, include_footers: bool = False) -> Any:
+        if self._session_guarded:  # the head leaves
+            self._session_guarded = False
+            self.add_header("Vary", "Cookie")
+        return handler.flush(self, include_footers)
 
-    @functools.wraps(handler.finish)
-    def finish(self: Any, chunk: Any = None) -> Any:
-        for name, value in getattr(self, "_session_error_headers", NO_HEADERS).items():
-            self.set_header(name, value)
-        return handler.finish(self, chunk)
-
-    return {"prepare": prepare, "send_error": send_error, "finish": finish}
+    return {
+        **with_defaults(handler),
+        "_session_guarded": False,
+        "prepare": prepare,
+        "flush": flush,
+    }
 
 
 def load(
@@ -79,11 +79,10 @@ def load(
     )
 
 
-def headers_of(error: dict[str, Any]) -> Mapping[str, str]:
-    """Return what an error page says besides, of the keyword arguments of `send_error`."""
-    exception = error.get("exc_info", (None, None))[1]
-    if isinstance(exception, NotAuthenticated | SessionConflict | SessionUnavailable):
-        return exception.headers
+def headers_of(error: BaseException | None) -> Mapping[str, str]:
+    """Return what the page of *error* says besides."""
+    if isinstance(error, NotAuthenticated | SessionConflict | SessionUnavailable):
+        return error.headers
     return NO_HEADERS
 
 
@@ -102,43 +101,67 @@ def admit(
     Raises `NotAuthenticated` (401), `SessionConflict` (409) for a token that was just replaced, and
     `Finish` after a redirect to the login page.
     """
-    if user or is_preflight(handler.request):
+    if user or is_preflight(handler):
         return
     if session is not None:
         refuse_replaced(session)
-    login = handler.settings.get("login_url") if _is_default_login(handler) else True
-    if login and is_navigation(handler.request):
-        url = handler.get_login_url()
-        if urlsplit(url).path != handler.request.path:  # else the login page leads to itself
-            handler.redirect(_with_next(url, handler.request))
-            raise Finish
+    request = handler.request
+    if is_navigation(request) and (url := _login_url(handler)) and not _leads_back(url, request):
+        handler.redirect(_with_next(url, request))
+        raise Finish
     realm = "login" if policy.manager is None else policy.manager.cookie.name
     raise NotAuthenticated(f"group {policy.group} takes signed-in users only", realm)
 
 
-def is_preflight(request: HTTPServerRequest) -> bool:
-    """Tell whether a browser asks beforehand if another origin may send a request."""
+def is_preflight(handler: RequestHandler) -> bool:
+    """Tell whether a browser asks *handler*'s own `options` if another origin may send a request.
+
+    It has no body: none may reach an upload's `data_received`.
+    """
+    request = handler.request
+    headers = request.headers
     return (
         request.method == "OPTIONS"
-        and "Origin" in request.headers
-        and "Access-Control-Request-Method" in request.headers
+        and "Origin" in headers
+        and "Access-Control-Request-Method" in headers
+        and headers.get("Content-Length", "0") == "0"
+        and "Transfer-Encoding" not in headers
+        and inspect.unwrap(type(handler).options) is not RequestHandler.options
     )
 
 
 def is_navigation(request: HTTPServerRequest) -> bool:
     """Tell whether a person's browser asks for a page to show."""
-    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("Accept", "")
+    accepted = request.headers.get("Accept", "").lower()
+    return request.method in ("GET", "HEAD") and "text/html" in accepted
 
 
-def _is_default_login(handler: RequestHandler) -> bool:
-    return type(handler).get_login_url is RequestHandler.get_login_url
+def _login_url(handler: RequestHandler) -> str | None:
+    if type(handler).get_login_url is RequestHandler.get_login_url:
+        return handler.settings.get("login_url")  # Tornado's raises where there is none
+    return handler.get_login_url()
+
+
+def _leads_back(url: str, request: HTTPServerRequest) -> bool:
+    """Tell whether the login page at *url* is the page that was asked for.
+
+    Behind a proxy, the host may have another name here; then the client was sent before.
+    """
+    login = urlsplit(urljoin(request.full_url(), url))
+    if login.path != request.path:
+        return False
+    return login.netloc == request.host or request.query.startswith("next=")
 
 
 def _with_next(url: str, request: HTTPServerRequest) -> str:
     """Return *url* with the page to come back to, as Tornado's `authenticated` does."""
-    if "?" in url:
+    uri = str(request.uri)
+    if "?" in url or not uri.startswith("/"):
         return url
-    back = request.full_url() if urlsplit(url).scheme else str(request.uri)
-    if back.startswith(("//", "/\\")):  # which browsers take for the name of another site
-        back = f"/%2F{back[2:]}"
-    return f"{url}?{urlencode({'next': back})}"
+    if uri[1:2] in ("/", "\\"):  # browsers take what follows for the name of another site
+        uri = f"/%2F{uri[2:]}"
+    elsewhere = urlsplit(url)
+    if elsewhere.scheme or elsewhere.netloc:
+        uri = f"{request.protocol}://{request.host}{uri}"
+    # Tornado reads a request's line as Latin-1.
+    return f"{url}?{urlencode({'next': uri}, encoding='latin-1')}"

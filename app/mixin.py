@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from typing import Any, cast
 
-from tornado.web import RequestHandler
+from tornado.web import Finish, RequestHandler
 
-from app.guard import PRIVATE, admit, load
+from app.default_headers import PRIVATE, set_defaults
+from app.guard import admit, load
 from app.policy import SessionPolicy
-from app.sessions.errors import SessionsOff
+from app.sessions.errors import SessionsOff, SessionUnavailable
 from app.sessions.manager import SessionManager
 from app.sessions.pending import Presented
 from app.sessions.session import Session
 from app.sessions.stage import Stage
-from app.sessions.working_copy import refuse_cookies
+from app.sessions.working_copy import refuse_cookies, save
 from app.websocket import SessionWebSocket
 
 
@@ -34,6 +35,14 @@ class SessionMixin(SessionWebSocket):
             self._session_own = self._session_for_error_page()
         self._session_touched = True
         return self._session_own
+
+    @session.setter
+    def session(self, value: Session) -> None:
+        if value is not self._session_own:  # it is the same in `self.session |= {...}`
+            raise AttributeError(
+                "self.session cannot be replaced; use self.session.clear() and "
+                "self.session.update(...)"
+            )
 
     async def session_of(self, manager: SessionManager) -> Session:
         """Return the client's session with *manager*, that of another group of this application.
@@ -57,6 +66,8 @@ class SessionMixin(SessionWebSocket):
         session = await load(self, manager, self.session_policy)
         if manager in self._session_others:  # two asked at the same time
             return self._session_others[manager]
+        if session.user is not None and not self._session_head_sent:
+            set_defaults(self, PRIVATE)
         if self._session_head_sent:
             refuse_cookies(session)
         self._session_others = {**self._session_others, manager: session}
@@ -71,12 +82,21 @@ class SessionMixin(SessionWebSocket):
         """
         policy = self.session_policy
         if policy is not None and policy.manager is not None:
-            self._session_own = await load(self, policy.manager, policy)
-            if self._session_own.user is not None:
-                self.set_header("Cache-Control", PRIVATE)
+            try:
+                own = self._session_own = await load(self, policy.manager, policy)
+            except SessionUnavailable as error:
+                self._session_unavailable = error.what
+                raise
+            self._session_prepared = True
+            if own.user is not None:
+                set_defaults(self, PRIVATE)
             if policy.authenticated:
+                if not self.current_user:
+                    if own.live:
+                        await save(own)  # extends it: whoever is refused has presented it, too
+                elif own.user is None:
+                    set_defaults(self, PRIVATE)
                 self._session_admit()
-        self._session_prepared = True
         behind = super().prepare()
         if behind is not None:
             await behind
@@ -84,7 +104,7 @@ class SessionMixin(SessionWebSocket):
     def get_current_user(self) -> Any:
         """Return whom the class behind says, if it says it, else whom the session belongs to."""
         behind = super().get_current_user
-        if cast(Any, behind).__func__ is not RequestHandler.get_current_user:
+        if getattr(behind, "__func__", None) is not RequestHandler.get_current_user:
             return behind()
         return self.session.user if self._session_is_on() else None
 
@@ -106,12 +126,25 @@ class SessionMixin(SessionWebSocket):
         """Raise unless a user is signed in."""
         session, policy = self._session_own, cast(SessionPolicy, self.session_policy)
         if session is None:
-            raise RuntimeError(
-                f"{type(self).__qualname__}.prepare() did not wait for SessionMixin.prepare(): "
-                "make it an async method that begins with `await super().prepare()`"
-            )
+            raise RuntimeError(self._session_why_unprepared())
         self._session_touched = True
+        if self._session_finishing:
+            raise Finish  # it is answered
         admit(self, policy, self.current_user, session)
+
+    def _session_check_prepared(self) -> None:
+        if not self._session_prepared:
+            if self._session_unavailable is not None:  # which prepare() has swallowed
+                raise SessionUnavailable(self._session_unavailable)
+            raise RuntimeError(self._session_why_unprepared())
+        if cast(SessionPolicy, self.session_policy).authenticated:
+            self._session_admit()
+
+    def _session_why_unprepared(self) -> str:
+        return (
+            f"{type(self).__qualname__}.prepare() did not run SessionMixin.prepare(): "
+            "make it an async method that begins with `await super().prepare()`"
+        )
 
     def _session_for_error_page(self) -> Session:
         """Return an empty session for the page of an error that came before it was loaded."""

@@ -20,7 +20,8 @@ from tornado.escape import native_str
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
-from app.guard import NO_HEADERS, PRIVATE, headers_of
+from app.default_headers import NO_HEADERS
+from app.guard import headers_of
 from app.policy import SessionPolicy
 from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
@@ -55,6 +56,7 @@ class SessionResponse(_Handler):
     _session_own: Session | None = None
     _session_others: Mapping[SessionManager, Session] = MappingProxyType({})
     _session_prepared = False
+    _session_unavailable: str | None = None  # what the store said when it was to load
     _session_touched = False
     _session_running = False  # one of them is running: the response waits
     _session_finishing = False  # finish() was called meanwhile
@@ -62,7 +64,7 @@ class SessionResponse(_Handler):
     _session_head_sent = False
     _session_on_socket = False  # the handshake is done: nothing waits for the response any more
     _session_sending_error = False
-    _session_error_headers = NO_HEADERS
+    _session_defaults: Mapping[str, str] = NO_HEADERS
 
     @property
     def _session_all(self) -> tuple[Session, ...]:
@@ -94,7 +96,8 @@ class SessionResponse(_Handler):
         return _done()
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        self._session_error_headers = headers_of(kwargs)
+        error = kwargs.get("exc_info", (None, None))[1]
+        self._session_defaults = {**self._session_defaults, **headers_of(error)}
         if self._session_running and self._session_finishing:
             self._session_finishing = False  # the error takes the place of the response that waits
             del self.write
@@ -130,6 +133,10 @@ class SessionResponse(_Handler):
         managers: Iterable[SessionManager] = cast(Any, self.application).managers
         return managers
 
+    def _session_check_prepared(self) -> None:
+        """Raise unless the method that comes after `prepare` may run."""
+        raise NotImplementedError
+
     async def _session_await_flush(self) -> None:
         flush, self._session_flush = self._session_flush, None
         assert flush is not None
@@ -150,8 +157,6 @@ class SessionResponse(_Handler):
     def _session_complete_head(self) -> None:
         """Add what the sessions have to say; late, because an error page clears all headers."""
         self._session_head_sent = True
-        if self._session_sending_error:
-            self._session_complete_error()
         own = self._session_own
         if own is not None:
             if (cookie := take_cookie(own)) is not None:
@@ -161,13 +166,6 @@ class SessionResponse(_Handler):
                     self._session_add_cookie(cookie)
         if self._session_touched:
             self.add_header("Vary", "Cookie")
-
-    def _session_complete_error(self) -> None:
-        """Add what `send_error` cleared, or the error itself says."""
-        if self._session_own is not None and self._session_own.user is not None:
-            self.set_header("Cache-Control", PRIVATE)
-        for name, value in self._session_error_headers.items():
-            self.set_header(name, value)
 
     def _session_add_cookie(self, cookie: str) -> None:
         self.add_header("Set-Cookie", cookie)
@@ -248,6 +246,8 @@ class SessionResponse(_Handler):
                 if self._session_flush is not None:
                     await self._session_await_flush()
         except Exception as error:
+            if isinstance(error, TypeError):
+                _explain_session_in_json(error)
             await self._session_save_after(error)
             raise
         finally:
@@ -255,11 +255,7 @@ class SessionResponse(_Handler):
             if self._session_finishing:
                 del self.write  # an error page may still have to be written
         if not is_verb and not self._session_finishing:
-            if not self._session_prepared:
-                raise RuntimeError(
-                    f"{type(self).__qualname__}.prepare() did not run SessionMixin.prepare(): "
-                    "make it an async method that begins with `await super().prepare()`"
-                )
+            self._session_check_prepared()
             return
         if self._session_on_socket:
             return
@@ -283,6 +279,12 @@ async def _extend(session: Session) -> None:
         await save(session)
     except SessionUnavailable as error:
         log.warning("a session's life was not extended: %s", error.what)
+
+
+def _explain_session_in_json(error: TypeError) -> None:
+    """Name the mend where a session was given to `write` or `json.dumps`, which take a dict."""
+    if "write() only accepts" in str(error) or "Session is not JSON serializable" in str(error):
+        error.add_note("The session itself is not a dict; pass dict(self.session)")
 
 
 def _done() -> asyncio.Future[None]:

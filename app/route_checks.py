@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from tornado.web import RequestHandler
 
@@ -49,10 +50,13 @@ def check_handler(endpoint: Endpoint) -> None:
 
 def _check_bases(handler: type[RequestHandler], group: str) -> None:
     bases = handler.__mro__
-    if bases.index(SessionMixin) > bases.index(RequestHandler):
+    torn = [base for base in bases if issubclass(base, SessionMixin) and _is_torn(base)]
+    if torn:
+        wrong = torn[-1]  # the others have it from that one
+        others = [base.__name__ for base in wrong.__bases__ if base is not SessionMixin]
         raise ConfigurationError(
             f"group {group}: {handler.__name__} has SessionMixin behind RequestHandler; "
-            f"write class {handler.__name__}(SessionMixin, RequestHandler)"
+            f"write class {wrong.__name__}({', '.join(['SessionMixin', *others])})"
         )
     # A class behind the mixin, too: there the mixin's own would take its place.
     for base in bases:
@@ -65,6 +69,16 @@ def _check_bases(handler: type[RequestHandler], group: str) -> None:
                     f"group {group}: {base.__name__}{of} defines {name}, but SessionMixin keeps "
                     f"the names that begin with {MIXINS_PREFIX} for itself; rename it"
                 )
+
+
+def _is_torn(handler: type[SessionMixin]) -> bool:
+    """Tell whether some of the mixin is behind RequestHandler, as after a base that is a handler.
+
+    A part of it alone may be.
+    """
+    order = handler.__mro__
+    before = order[: order.index(RequestHandler)] if RequestHandler in order else order
+    return not {*SessionMixin.__mro__} - {object} <= {*before}
 
 
 def _check_signatures(endpoint: Endpoint) -> None:
@@ -116,6 +130,23 @@ def check_names(endpoints: Iterable[Endpoint]) -> None:
 
 def _mistake(endpoint: Endpoint, problem: str) -> ConfigurationError:
     return ConfigurationError(f"group {endpoint.policy.group}: {endpoint.path} {problem}")
+
+
+def check_login_url(endpoints: Iterable[Endpoint], url: object) -> None:
+    """Refuse a login page that takes signed-in users only. Raises `ConfigurationError`."""
+    parts = urlsplit(url) if isinstance(url, str) else None
+    if parts is None or parts.netloc:
+        return
+    for endpoint in endpoints:
+        if endpoint.template.arguments(parts.path) is None:
+            continue
+        if endpoint.policy.authenticated and not knows_its_user(endpoint.route.handler):
+            raise ConfigurationError(
+                f"group {endpoint.policy.group}: the setting login_url leads to {endpoint.path}, "
+                "which takes signed-in users only, so that nobody could sign in; put its route "
+                "into a group with authenticated=False"
+            )
+        return
 
 
 def check_cookies(endpoints: Iterable[Endpoint]) -> None:

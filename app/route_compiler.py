@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from app.paths import PathTemplate
 from app.policy import SessionPolicy
@@ -11,18 +12,38 @@ from app.routing import Endpoint, Group, Route
 from app.sessions.errors import ConfigurationError
 from app.sessions.manager import SessionManager
 
+OFF = SessionPolicy(None, read_only=False, authenticated=False, group="/", decided_by="")
+"""What the root of the tree inherits."""
+
 
 def compile_routes(root: Group, sessions: SessionManager | None) -> tuple[Endpoint, ...]:
     """Return the routes below *root*, in order; *sessions* is the application's manager.
 
     Raises `ConfigurationError`, naming the group, for whatever could not work.
     """
-    off = SessionPolicy(None, read_only=False, authenticated=False, group="/", decided_by="")
-    endpoints = tuple(_walk(root, "/", "/", off, sessions))
+    endpoints = tuple(_walk(root, "/", "/", OFF, sessions))
     check_paths(endpoints)
     check_names(endpoints)
     check_cookies(endpoints)
     return endpoints
+
+
+def compile_default(
+    root: Group, sessions: SessionManager | None, settings: Mapping[str, Any]
+) -> Endpoint | None:
+    """Return what answers a path of no route, under the flags of *root*.
+
+    `None` if the settings name no `default_handler_class`. Raises `ConfigurationError`.
+    """
+    handler = settings.get("default_handler_class")
+    if not handler:
+        return None
+    policy = _policy(root, _join("/", "/", root.prefix), OFF, sessions)
+    try:
+        route = Route("", handler, kwargs=settings.get("default_handler_args") or {})
+        return _endpoint(route, "/", "/", policy)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"default_handler_class: {error}") from None
 
 
 def _walk(

@@ -92,7 +92,11 @@ class Endpoint:
         ]
 
     @functools.cached_property
+    def target(self) -> type[RequestHandler]:
+        """The class that serves this route."""
+        return bind(self.route.handler, self.policy, self.template.converters)
+
+    @functools.cached_property
     def rule(self) -> Rule:
         """Tornado's rule for this route."""
-        target = bind(self.route.handler, self.policy, self.template.converters)
-        return Rule(self.template, target, dict(self.route.kwargs), self.route.name)
+        return Rule(self.template, self.target, dict(self.route.kwargs), self.route.name)

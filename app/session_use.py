@@ -1,4 +1,4 @@
-"""Finds a handler that uses `self.session` but has none, by its source.
+"""Finds a handler that uses `self.session` but has none: by its source, or else when it is used.
 
 An attribute can come from anywhere, and a source can be missing. A handler is accused only where
 all its methods can be read, none sets the attribute or hands the handler to other code, and none
@@ -12,11 +12,25 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from types import CodeType, FunctionType
+from typing import NoReturn
 
 from tornado.web import RequestHandler
 
 SETS_ANY_ATTRIBUTE = {"setattr", "vars", "__dict__"}
 FINDS_ANY_ATTRIBUTE = {"__getattr__", "__getattribute__"}
+
+
+class MissingSession:
+    """Explains, as `self.session` of a handler without the mixin, why there is none.
+
+    What the handler assigns takes its place, and `hasattr` says that there is nothing.
+    """
+
+    def __get__(self, handler: object, owner: type) -> NoReturn:
+        raise AttributeError(
+            f"{owner.__qualname__} has no session, which only SessionMixin gives; "
+            f"write class {owner.__name__}(SessionMixin, RequestHandler)"
+        )
 
 
 def missing_session(handler: type[RequestHandler]) -> str | None:

@@ -159,8 +159,9 @@ def refuse_cookies(copy: WorkingCopy) -> None:
 
 def refuse_replaced(copy: WorkingCopy) -> None:
     """Raise `SessionConflict` if the client presented a token that was just replaced."""
-    if copy._stage is REPLACED:
-        copy._refuse_change(begins=False)
+    replaced = copy._presented.replaced
+    if replaced is not None and not copy.live:
+        refuse_change(REPLACED, grace_left(replaced, copy._presented.at))
 
 
 def show_error_page(copy: WorkingCopy) -> None:

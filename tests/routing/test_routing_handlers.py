@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import functools
+import inspect
+import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tornado.web import RequestHandler, authenticated
@@ -12,6 +15,7 @@ from tornado.web import RequestHandler, authenticated
 from app import Config, ConfigurationError, Group, Route, SessionManager, SessionMixin, make_app
 from stores import MemoryStore
 from tests.helpers.pages import Page
+from tests.helpers.site import Site
 
 
 def build(handler: type[RequestHandler], **flags: Any) -> None:
@@ -63,6 +67,75 @@ def test_every_name_of_the_mixin_is_looked_for() -> None:
     for name in names:
         with pytest.raises(ConfigurationError, match=f"defines {name},"):
             build(type("Cart", (Page,), {name: None}))
+
+
+def test_every_name_of_the_mixin_is_documented_or_its_own() -> None:
+    """A handler's author meets no name that neither a docstring nor Tornado explains."""
+    parts = [base for base in SessionMixin.__mro__ if base is not object]
+    assert len(parts) > 1
+    for part in parts:
+        documented = attributes_with_a_docstring(part)
+        for name, value in vars(part).items():
+            if name.startswith("_session_") or name in ("__module__", "__doc__", "__dict__"):
+                continue
+            if name in ("__weakref__", "__annotations__", "__firstlineno__"):
+                continue
+            if name == "__static_attributes__":
+                continue
+            assert not name.startswith("_"), f"{part.__name__}.{name}"
+            explained = (
+                getattr(value, "__doc__", None)
+                if callable(value) or isinstance(value, property)
+                else name in documented
+            )
+            assert explained or hasattr(RequestHandler, name), f"{part.__name__}.{name}"
+
+
+def attributes_with_a_docstring(cls: type) -> set[str]:
+    """Return the attributes of *cls* that have a string behind them in its source."""
+    body = cast(ast.ClassDef, ast.parse(inspect.getsource(cls)).body[0]).body
+    return {
+        node.target.id
+        for node, behind in itertools.pairwise(body)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        if isinstance(behind, ast.Expr) and isinstance(behind.value, ast.Constant)
+        if isinstance(behind.value.value, str)
+    }
+
+
+@pytest.mark.gen_test
+async def test_what_the_mixin_keeps_of_a_request_is_its_own(serve: Callable[..., Site]) -> None:
+    """What a request leaves on the handler has the prefix, too."""
+    left: set[str] = set()
+
+    class Fails(Page):
+        def get(self) -> None:
+            self.session["kept"] = 1
+            if self.get_argument("fail", ""):
+                raise KeyError("bug")
+            self.write(str(self.current_user))
+
+        def on_finish(self) -> None:
+            left.update(vars(self))
+
+    class Bare(RequestHandler):
+        def get(self) -> None:
+            if self.get_argument("fail", ""):
+                raise KeyError("bug")
+
+        def on_finish(self) -> None:
+            own.update(vars(self))
+
+    own: set[str] = set()
+    site = serve(
+        Group("/", Route("page", Fails), Route("bare", Bare), sessions=True),
+        SessionManager(MemoryStore()),
+    )
+    for query in ("", "?fail=1"):
+        await site.fetch(f"/page{query}")
+        await site.fetch(f"/bare{query}")
+    assert "_session_own" in left
+    assert {name for name in left - own if not name.startswith("_session_")} == set()
 
 
 # self.session without the mixin

@@ -105,7 +105,17 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
     (
         "mixin behind a derived handler",
         lambda: build(Route("a", type("Wrong", (Plain, Mixin), {}))),
-        "write class Wrong(SessionMixin",
+        "write class Wrong(SessionMixin, Plain)",
+    ),
+    (
+        "mixin between a derived handler and RequestHandler",
+        lambda: build(Route("a", type("Wrong", (Plain, Mixin, RequestHandler), {}))),
+        "write class Wrong(SessionMixin, Plain, RequestHandler)",
+    ),
+    (
+        "mixin behind RequestHandler in a base",
+        lambda: build(Route("a", type("Page", (type("Wrong", (Plain, Mixin), {}),), {}))),
+        "Page has SessionMixin behind RequestHandler; write class Wrong(SessionMixin, Plain)",
     ),
     (
         "two managers with one cookie",
@@ -128,11 +138,27 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
         "it is True, False, None or a SessionManager",
     ),
     ("bad read_only flag", lambda: build(read_only="yes"), "read_only is 'yes'"),
-    ("bad required flag", lambda: build(required="no"), "required is 'no'"),
-    ("authenticated without sessions", lambda: build(authenticated=True), "sessions are off"),
+    ("bad authenticated flag", lambda: build(authenticated="no"), "authenticated is 'no'"),
+    (
+        "authenticated without sessions",
+        lambda: build(Route("a", Plain), authenticated=True),
+        "authenticated=True, but sessions are off and Plain has no get_current_user() of its own",
+    ),
+    (
+        "authenticated without sessions, with the mixin",
+        lambda: build(Route("a", Page), authenticated=True),
+        "authenticated=True, but sessions are off",
+    ),
+    (
+        "authenticated inherited into a group without sessions",
+        lambda: build(
+            Group("off", Route("a", Plain), sessions=False), sessions=manager(), authenticated=True
+        ),
+        "group /top/inner/off: authenticated=True, but sessions are off",
+    ),
     ("read_only without sessions", lambda: build(read_only=True), "sessions are off"),
     (
-        "required where sessions were turned off",
+        "authenticated where sessions were turned off",
         lambda: build(
             Group("off", Route("a", Plain), sessions=False, authenticated=True), sessions=manager()
         ),

@@ -48,7 +48,7 @@ ROUTES = (
     Route("cacheable", Cacheable),
     Route("ephemeral", Ephemeral),
     Route("plain", Plain),
-    Group("required", Route("", Plain), authenticated=True),
+    Group("members", Route("", Plain), authenticated=True),
 )
 
 Visit = Callable[..., Browser]
@@ -213,7 +213,7 @@ async def test_a_change_of_a_saved_session_sends_no_cookie(visit: Visit) -> None
 @pytest.mark.gen_test
 async def test_who_looks_at_the_session_varies_by_cookie(visit: Visit) -> None:
     browser = visit()
-    for path in ("/kept", "/keep", "/required", "/remove"):
+    for path in ("/kept", "/keep", "/members", "/remove"):
         response = await browser.get(path)
         assert response.headers.get("Vary") == "Cookie", path
     assert "Vary" not in (await browser.get("/plain")).headers

@@ -235,14 +235,15 @@ REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
         {"a": [b""]},
         TypeError,
         "session['k']['a'][0]: a session holds None, bool, int, float, str, list and dict, "
-        "not bytes",
+        "not bytes; assign text: base64, or what .decode() returns",
     ),
     ("k", {"a": {2: 3}}, TypeError, "session['k']['a']: a key must be str, not int"),
     (
         "a'b",
         (1,),
         TypeError,
-        'session["a\'b"]: a session holds None, bool, int, float, str, list and dict, not tuple',
+        'session["a\'b"]: a session holds None, bool, int, float, str, list and dict, '
+        "not tuple; assign list(value)",
     ),
 ]
 

@@ -20,7 +20,7 @@ from tests.helpers.stores_for_tests import FaultyStore
 ROUTES = Group(
     "/",
     Route("steps", Steps),
-    Group("required", Route("steps", Steps), authenticated=True),
+    Group("members", Route("steps", Steps), authenticated=True),
     Group("reading", Route("steps", Steps), read_only=True),
     sessions=True,
 )
@@ -76,7 +76,7 @@ async def assert_opens_nothing(former: Browser, refused: int = 409) -> None:
         "persistent": True,
         "data": {},
     }
-    assert (await former.get("/required" + steps())).code == refused
+    assert (await former.get("/members" + steps())).code == refused
     assert b'"a"' not in (await former.get("/reading" + steps())).body
 
 

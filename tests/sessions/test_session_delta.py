@@ -120,7 +120,9 @@ async def test_a_bad_value_put_inside_is_told_at_the_commit() -> None:
     session: Any = await saved.load()
     session["other"] = 2
     session["k"]["x"].append({3})
-    with pytest.raises(TypeError, match=r"^session\['k'\]\['x'\]\[0\]: .* not set$"):
+    with pytest.raises(
+        TypeError, match=r"^session\['k'\]\['x'\]\[0\]: .* not set; assign list\(value\)$"
+    ):
         await session.commit()
     assert saved.updates() == []
 

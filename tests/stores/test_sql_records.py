@@ -205,9 +205,7 @@ async def make_former_table(url: str, table: str) -> None:
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_an_older_table_serves_old_processes_too(
-    url: str, table: str
-) -> None:
+async def test_an_older_table_serves_old_processes_too(url: str, table: str) -> None:
     await make_former_table(url, table)
     old, new, late = make_record(data={"n": 0}), make_record(seen=5.5), make_record()
     insert = text(
