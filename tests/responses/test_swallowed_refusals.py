@@ -15,7 +15,7 @@ from app import Group, Route, SessionManager
 from tests.helpers.pages import Page, SignIn, open_page
 from tests.helpers.site import Browser, Site
 from tests.helpers.stores_for_tests import FaultyStore
-from tests.responses.test_websocket import HANDSHAKE
+from tests.helpers.websockets import HANDSHAKE
 
 Serve = Callable[..., Site]
 
