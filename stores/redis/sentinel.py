@@ -41,7 +41,7 @@ class Sentinels(Sentinel):
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """Return the primary's host and port. Raises `Explained`."""
         reason = ""
-        for i, sentinel in enumerate(self.sentinels):
+        for sentinel in list(self.sentinels):
             try:
                 state: Any = await sentinel.sentinel_master(service_name)
             except exceptions.RedisError as error:
@@ -51,7 +51,9 @@ class Sentinels(Sentinel):
                     reason = reason_of(error, tls=tls)
                 continue
             if self.check_master_state(state, service_name):
-                self.sentinels[0], self.sentinels[i] = sentinel, self.sentinels[0]
+                # Who asks at the same time may have moved it already.
+                self.sentinels.remove(sentinel)
+                self.sentinels.insert(0, sentinel)
                 return state["ip"], state["port"]
             reason = "the primary is down, and no replica has taken over yet"
         raise Explained(f"Sentinel: {reason}")

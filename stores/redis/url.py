@@ -141,7 +141,9 @@ def _hosts(kind: str, text: str) -> list[str]:
     for host in hosts:
         host_and_port(host)
     if len(hosts) > 1 and kind == "server":
-        raise ConfigurationError("the store's URL names several hosts: write redis+cluster://")
+        raise ConfigurationError(
+            "the store's URL names several hosts: write redis+cluster:// or redis+sentinel://"
+        )
     return hosts
 
 

@@ -96,11 +96,21 @@ async def test_a_primary_that_was_replaced_is_left(sentinel: ValkeySentinel) -> 
 
 @pytest.mark.gen_test(timeout=60)
 async def test_a_sentinel_that_is_away_or_silent_is_passed_over(sentinel: ValkeySentinel) -> None:
+    primary = sentinel.primary()
+    store = RedisStore(sentinel.url)
+    await store.open()
     sentinel.sentinels[0].kill()
     sentinel.sentinels[1].pause()
     try:
-        async with while_open(RedisStore(sentinel.url)) as store:
-            assert await store.load([bytes(16)]) == {}
+        primary.admin("CLIENT", "KILL", "TYPE", "normal")
+        # Who asks at the same time loses none of them.
+        assert await asyncio.gather(*(store.load([bytes(16)]) for _ in range(20))) == [{}] * 20
+        assert store._client is not None
+        manager = store._client.connection_pool.sentinel_manager
+        assert len({id(each) for each in manager.sentinels}) == 3
+        async with while_open(RedisStore(sentinel.url)) as other:
+            assert await other.load([bytes(16)]) == {}
+        await store.close()
     finally:
         sentinel.sentinels[0].start()
         sentinel.sentinels[1].resume()
