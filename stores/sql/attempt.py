@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stores.contract import ConfigurationError
+from stores.sql.engine import Engine
 from stores.sql.errors import may_work_elsewhere
 
 Answer = TypeVar("Answer")
@@ -27,12 +27,18 @@ class Attempt:
         """Whether the transaction may have been committed."""
         self.repeated_because = ""
         """Why the work was repeated; "" when it was not."""
+        self.connected = False
+        """Whether there was a connection."""
+        self.engine: Engine
         self._driver: Any = None
 
-    async def run(self, engine: AsyncEngine, work: Callable[[Attempt], Answer]) -> Answer:
+    async def run(self, engine: Engine, work: Callable[[Attempt], Answer]) -> Answer:
         """Return what *work* returns in a connection of *engine*."""
+        self.engine = engine
         try:
-            connection = await engine.connect()
+            connection = await engine.connectable.connect()
+        except OSError:  # some are a ValueError, too
+            raise
         except (ValueError, TypeError, RuntimeError) as error:
             # Without TLS, MySQL 8 needs it to send a password.
             hint = "install cryptography" if "cryptography" in str(error) else type(error).__name__
@@ -51,31 +57,45 @@ class Attempt:
 
     def _work_in(self, connection: Connection, work: Callable[[Attempt], Answer]) -> Answer:
         self.connection = connection
+        self.connected = True
         self._driver = connection.connection.driver_connection
         return work(self)
 
     @contextmanager
-    def transaction(self, begin: Sequence[str]) -> Iterator[None]:
-        """Begin a transaction by the statements *begin*; commit it, or roll it back on an error."""
+    def transaction(self, begin: Sequence[str] = ()) -> Iterator[None]:
+        """Begin a transaction by the statements *begin*; commit it, or roll it back on an error.
+
+        An engine may have other statements for that. Without any, one in autocommit mode needs no
+        transaction; for another, SQLAlchemy begins it.
+        """
         connection = self.connection
-        for statement in begin:
-            connection.exec_driver_sql(statement)
         try:
+            for statement in self.engine.begin if begin and self.engine.begin else begin:
+                connection.exec_driver_sql(statement)
             yield
-            self.committing = True
-            connection.exec_driver_sql("COMMIT")
+            self.committing = bool(begin)
+            if not self.engine.autocommit:
+                connection.commit()
+            elif begin:
+                connection.exec_driver_sql("COMMIT")
             self.committing = False
         except BaseException:
             if not connection.invalidated:  # else it has ended, and the server rolls back
-                self._roll_back()
+                self._roll_back(bool(begin))
             raise
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, begun: bool) -> None:
+        """Roll back; an error of this tells nothing that the first one does not."""
         try:
-            self.connection.exec_driver_sql("ROLLBACK")
-        except BaseException:
+            if not self.engine.autocommit:
+                self.connection.rollback()
+            elif begun:
+                self.connection.exec_driver_sql("ROLLBACK")
+        except Exception:
             if not self.connection.invalidated:
                 self.connection.invalidate()
+        except BaseException:
+            self.connection.invalidate()
             raise
 
     def terminate_connection(self) -> None:

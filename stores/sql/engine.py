@@ -1,9 +1,10 @@
-"""Making an engine of SQLAlchemy."""
+"""The engine of SQLAlchemy that a store uses: one of its own, or the application's."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -15,43 +16,70 @@ MAX_CONNECTIONS = 4
 """Connections of one store. A session manager uses two or three."""
 
 
-def make_engine(url: SQLUrl, timeout: float) -> AsyncEngine:
-    """Return an engine that is not connected yet."""
+class Engine(NamedTuple):
+    """An engine, and how its transactions begin and end."""
+
+    connectable: AsyncEngine
+    autocommit: bool = True
+    """Whether a single statement commits by itself; else SQLAlchemy begins each transaction."""
+    begin: Sequence[str] = ()
+    """What begins a transaction of several statements."""
+    is_own: bool = True
+    """Whether the store closes it."""
+
+    async def close(self) -> None:
+        if self.is_own:
+            await self.connectable.dispose()
+
+
+def make_engine(url: SQLUrl, timeout: float, *, pooled: bool = False) -> Engine:
+    """Return an engine that is not connected yet; *pooled* is for a pooler of PostgreSQL."""
     # Below WARNING, SQLAlchemy logs the rows that it reads, and aiosqlite all values.
     logging.getLogger("sqlalchemy.engine.Engine.sessions").setLevel(logging.WARNING)
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
-    target = URL.create(f"{url.scheme}+{DRIVERS[url.scheme]}")
-    options: dict[str, Any] = {}
-    milliseconds = round(timeout * 1000)
     if url.scheme == "postgresql":
-        # asyncpg reads the whole URL itself: several hosts, sslmode and all that libpq knows.
-        options["dsn"] = url.dsn
-        # A plan that was made while the table was small would scan all of it when it is large.
-        settings = [f"SET lock_timeout = {milliseconds}", "SET enable_seqscan = off"]
-    elif url.scheme == "sqlite":
-        target = target.set(database=str(url.file))
-        # With FULL, an acknowledged write survives a power cut. The time-out is short because a
-        # connection that waits for the lock blocks its thread; the store retries instead.
-        settings = ["PRAGMA synchronous = FULL", "PRAGMA busy_timeout = 50"]
-    else:
-        target = URL.create(
-            "mysql+asyncmy",  # for MariaDB too, which it detects
-            url.user,
-            url.password,
-            url.host,
-            url.port,
-            url.database,
-        )
-        if "unix_socket" in url.options:
-            options["unix_socket"] = url.options["unix_socket"]
-        if url.tls is not None:
-            options["ssl"] = url.tls
-        settings = [f"SET SESSION innodb_lock_wait_timeout = {max(1, round(timeout))}"]
+        from stores.sql import postgresql
+
+        pooled = pooled or url.postgresql.pooled
+        target = URL.create(f"postgresql+{DRIVERS['postgresql']}")
+        arguments = postgresql.connect_arguments(url, timeout, pooled=pooled)
+        if pooled:
+            engine = _make(target, arguments, timeout, postgresql.ISOLATION)
+            return engine._replace(begin=postgresql.begin_pooled(timeout), autocommit=False)
+        return _make(target, arguments, timeout)
+    if url.scheme == "sqlite":
+        target = URL.create(f"sqlite+{DRIVERS['sqlite']}", database=str(url.file))
+        engine = _make(target, {}, timeout)
+        event.listen(engine.connectable.sync_engine, "connect", _configure_sqlite)
+        return engine
+    target = URL.create(
+        f"mysql+{DRIVERS['mysql']}",  # for MariaDB too, which it detects
+        url.user,
+        url.password,
+        url.host,
+        url.port,
+        url.database,
+    )
+    return _make(target, _mysql(url, timeout), timeout)
+
+
+def use_engine(engine: AsyncEngine, timeout: float, *, pooled: bool = False) -> Engine:
+    """Return an application's engine, which is not closed and keeps its settings."""
+    if pooled:
+        from stores.sql import postgresql
+
+        connectable = engine.execution_options(isolation_level=postgresql.ISOLATION)
+        return Engine(connectable, False, postgresql.begin_pooled(timeout), is_own=False)
+    return Engine(engine.execution_options(isolation_level="AUTOCOMMIT"), is_own=False)
+
+
+def _make(
+    target: URL, options: dict[str, Any], timeout: float, isolation: str = "AUTOCOMMIT"
+) -> Engine:
     engine = create_async_engine(
         target,
         connect_args=options,
-        # A single statement commits by itself; the store begins its transactions explicitly.
-        isolation_level="AUTOCOMMIT",
+        isolation_level=isolation,
         skip_autocommit_rollback=True,
         pool_reset_on_return=None,
         pool_size=MAX_CONNECTIONS,
@@ -61,12 +89,31 @@ def make_engine(url: SQLUrl, timeout: float) -> AsyncEngine:
         hide_parameters=True,
         logging_name="sessions",
     )
+    return Engine(engine)
 
-    @event.listens_for(engine.sync_engine, "connect")
-    def connected(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        for setting in settings:
-            cursor.execute(setting)
-        cursor.close()
 
-    return engine
+def _mysql(url: SQLUrl, timeout: float) -> dict[str, Any]:
+    seconds = max(1, int(timeout * 4 / 5))
+    # A client whose path was lost would hold its rows for hours. MariaDB alone runs what is in the
+    # first kind of comment, MySQL alone what is in the second.
+    settings = (
+        "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
+        f"innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds} "
+        f"/*M!100301 , idle_transaction_timeout = {max(1, round(2 * timeout))} */ "
+        "/*!80000 , wait_timeout = 600 */"
+    )
+    options: dict[str, Any] = {"init_command": settings}
+    if "unix_socket" in url.options:
+        options["unix_socket"] = url.options["unix_socket"]
+    if url.tls is not None:
+        options["ssl"] = url.tls
+    return options
+
+
+def _configure_sqlite(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    # With FULL, an acknowledged write survives a power cut. The time-out is short because a
+    # connection that waits for the lock blocks its thread; the store retries instead.
+    for setting in ("PRAGMA synchronous = FULL", "PRAGMA busy_timeout = 50"):
+        cursor.execute(setting)
+    cursor.close()

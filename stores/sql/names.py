@@ -12,3 +12,5 @@ DRIVERS = {
     "mariadb": "asyncmy",
     "sqlite": "aiosqlite",
 }
+SCHEMES = {"postgres": "postgresql"}
+"""Other ways to write a scheme; hosting services write this one."""

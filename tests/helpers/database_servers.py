@@ -171,8 +171,65 @@ def _follows(replica: Valkey) -> bool:
     return bool(replica.admin("INFO", "replication").get("master_link_status") == "up")
 
 
+class _Sentinel(Valkey):
+    """One Sentinel; it keeps what it learns in its configuration file."""
+
+    def __init__(self, folder: Path, primary: Valkey) -> None:
+        self._primary = primary
+        super().__init__(folder)
+
+    def prepare(self) -> None:
+        (self.folder / "sentinel.conf").write_text(
+            f"sentinel monitor sessions 127.0.0.1 {self._primary.port} 2\n"
+            "sentinel down-after-milliseconds sessions 500\n"
+            "sentinel failover-timeout sessions 2000\n"
+        )
+
+    def command(self) -> Sequence[str | Path]:
+        return [
+            *(_program("valkey-server"), self.folder / "sentinel.conf", "--sentinel"),
+            *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
+        ]
+
+
+class ValkeySentinel:
+    """A primary and a replica of Valkey, the service `sessions` of three Sentinels."""
+
+    def __init__(self, folder: Path) -> None:
+        more = ("--repl-diskless-sync-delay", "0")
+        self.servers = [Valkey(folder / name, more=more) for name in ("first", "second")]
+        self.servers[1].admin("REPLICAOF", "127.0.0.1", self.servers[0].port)
+        until(functools.partial(_follows, self.servers[1]), "a replica to follow")
+        self.sentinels = [_Sentinel(folder / f"sentinel{i}", self.servers[0]) for i in range(3)]
+        for sentinel in self.sentinels:
+            until(functools.partial(self._is_known_to, sentinel), "the Sentinels to agree")
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        return f"redis+sentinel://{hosts}/sessions"
+
+    def primary(self) -> Valkey:
+        """Return the server that the Sentinels name."""
+        _, port = self.sentinels[0].admin("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "sessions")
+        return next(server for server in self.servers if server.port == int(port))
+
+    def stop(self) -> None:
+        for node in (*self.sentinels, *self.servers):
+            node.kill()
+
+    def _is_known_to(self, sentinel: Valkey) -> bool:
+        others = sentinel.admin("SENTINEL", "SENTINELS", "sessions")
+        replicas = sentinel.admin("SENTINEL", "REPLICAS", "sessions")
+        return len(others) == len(self.sentinels) - 1 and len(replicas) == 1
+
+
 class _SQLServer(Server):
     """A server that refuses to run as root, and whose data a program of its own prepares."""
+
+    def __init__(self, folder: Path, port: int | None = None, more: Sequence[str] = ()) -> None:
+        self.more = more
+        super().__init__(folder, port)
 
     def prepare(self) -> None:
         self.data = self.folder / "data"
@@ -209,6 +266,7 @@ class Postgres(_SQLServer):
         return [
             *(_program("postgres"), "-D", self.data, "-p", str(self.port), "-h", "127.0.0.1"),
             *("-c", "unix_socket_directories=", "-c", "shared_buffers=32MB"),
+            *self.more,
         ]
 
     def stop(self) -> None:
@@ -243,6 +301,38 @@ class Postgres(_SQLServer):
         return subprocess.run(command, check=False).returncode == 0
 
 
+class PgBouncer(_SQLServer):
+    """PgBouncer in transaction mode before a PostgreSQL, to which it keeps a few connections."""
+
+    def __init__(self, folder: Path, target: Postgres, settings: str = "") -> None:
+        self.target = target
+        self.settings = settings
+        super().__init__(folder)
+
+    def prepare(self) -> None:
+        super().prepare()
+        (self.folder / "users.txt").write_text('"test" ""\n')
+        (self.folder / "pgbouncer.ini").write_text(
+            "[databases]\n"
+            f"* = host=127.0.0.1 port={self.target.port}\n"
+            "[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            f"auth_type = trust\nauth_file = {self.folder}/users.txt\nadmin_users = test\n"
+            "pool_mode = transaction\ndefault_pool_size = 3\nmax_client_conn = 200\n"
+            f"{self.settings}\n"
+        )
+
+    def first_command(self) -> Sequence[str | Path]:
+        return ["mkdir", self.data]
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://test@127.0.0.1:{self.port}/postgres"
+
+    def command(self) -> Sequence[str | Path]:
+        return [_program("pgbouncer"), self.folder / "pgbouncer.ini"]
+
+
 class MariaDB(_SQLServer):
     """MariaDB (or MySQL) with a user `test` without a password and a database `test`."""
 
@@ -270,7 +360,17 @@ class MariaDB(_SQLServer):
             *(f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve"),
             *(f"--socket={self.folder / 'socket'}", f"--init-file={self.folder / 'init.sql'}"),
             *("--innodb-buffer-pool-size=32M", f"--pid-file={self.folder / 'pid'}"),
+            *self.more,
         ]
 
 
-__all__ = ["MariaDB", "MongoReplicaSet", "Mongod", "Postgres", "Valkey", "ValkeyCluster"]
+__all__ = [
+    "MariaDB",
+    "MongoReplicaSet",
+    "Mongod",
+    "PgBouncer",
+    "Postgres",
+    "Valkey",
+    "ValkeyCluster",
+    "ValkeySentinel",
+]

@@ -41,7 +41,7 @@ def table() -> str:
 
 
 def opened(
-    source: Any, table: str = "sessions", **options: Any
+    source: Any, table: str | None = None, **options: Any
 ) -> AbstractAsyncContextManager[SQLStore]:
     return while_open(SQLStore(source, table=table, **options))
 

@@ -12,7 +12,7 @@ import pytest
 from stores import ConfigurationError, Store
 from stores.contract import Create, Outcome, Record, Update
 from stores.sql import SQLStore
-from tests.helpers.records import load_record, make_record, make_rotation
+from tests.helpers.records import load_record, load_records, make_record, make_rotation
 from tests.helpers.sql_databases import ask, opened, table, url
 from tests.store_contract import StoreContract
 
@@ -89,7 +89,7 @@ async def test_a_user_that_sql_text_cannot_hold_is_kept(url: str, table: str, us
     async with opened(url, table) as store:
         await store.write([Create(created), Create(signed_in)])
         await store.write([Update(signed_in.id, rotation=make_rotation(signed_in, user=user))])
-        found = await store.load([created.id, signed_in.id])
+        found = await load_records(store, [created.id, signed_in.id])
     assert [record.user for record in found.values()] == [user, user]
 
 

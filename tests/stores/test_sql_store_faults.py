@@ -16,10 +16,11 @@ from sqlalchemy import text
 from stores import StoreUnavailable
 from stores.contract import Create, Delete, Outcome, Update
 from stores.sql import SQLStore
-from stores.sql.engine import MAX_CONNECTIONS
+from stores.sql.engine import MAX_CONNECTIONS, make_engine
+from stores.sql.url import SQLUrl
 from tests.helpers.outages import Operation, check_deadline, check_late_start
 from tests.helpers.process import environment
-from tests.helpers.records import load_record, make_record
+from tests.helpers.records import load_record, load_records, make_record
 from tests.helpers.sql_databases import (
     ask,
     engine_of,
@@ -80,7 +81,7 @@ async def test_a_stopped_server_fails_within_the_deadline(server: Any, table: st
         await eventually(fresh.open)
         assert await fresh.load([record.id])
         await fresh.close()
-        found = await eventually(lambda: store.load([record.id]))
+        found = await eventually(lambda: load_records(store, [record.id]))
         assert found[record.id].data == {"n": 0}  # what was cut off in the middle was undone
         assert await eventually(lambda: store.write([Update(record.id, {"n": 2})])) == [DONE]
         assert (await load_record(store, record.id)).data == {"n": 2}
@@ -133,6 +134,25 @@ async def test_connections_stay_few_during_an_outage_under_load(server: Any, tab
             assert time.monotonic() < deadline, "connections were left open"
 
 
+@pytest.mark.gen_test(timeout=30)
+async def test_rows_of_a_client_that_was_lost_are_free_again(server: Any, table: str) -> None:
+    """A client whose path is lost in a transaction holds its rows for seconds, not for hours."""
+    record = make_record()
+    lost = make_engine(SQLUrl(server.url), TIMEOUT)
+    async with opened(server.url, table, timeout=10) as store:
+        await store.write([Create(record)])
+        connection = await lost.connectable.connect()
+        await connection.exec_driver_sql("BEGIN")
+        locked = await connection.execute(text(f"SELECT id FROM {table} FOR UPDATE"))
+        assert len(locked.all()) == 1
+        begun = time.monotonic()
+        assert await store.write([Update(record.id, {"n": 1})]) == [DONE]
+        assert 0.5 < time.monotonic() - begun < 5
+        await connection.invalidate()
+        await connection.close()
+    await lost.close()
+
+
 # Killed, restarted, started later
 
 
@@ -161,7 +181,7 @@ async def test_a_killed_server_loses_nothing_acknowledged(server: Any, table: st
             with pytest.raises(StoreUnavailable, match=r"does not answer|2003|57P"):
                 await store.load([records[0].id])
         server.start()  # in this thread, with which it ends
-        found = await eventually(lambda: store.load([record.id for record in records]))
+        found = await eventually(lambda: load_records(store, list(acknowledged)))
         values = {found[id].data["n"] for id in acknowledged}
         assert len(values) == 1, "a batch was written in part"
         # The last batch may have been committed when its answer was lost.
@@ -232,7 +252,7 @@ def test_sqlite_keeps_what_it_acknowledged_over_a_kill(tmp_path: Path, io_loop: 
 
     async def check() -> None:
         async with opened(url) as store:
-            found = await store.load([bytes(16)])
+            found = await load_records(store, [bytes(16)])
             assert found[bytes(16)].data["n"] in (acknowledged, acknowledged + 1)
             assert await store.write([Update(bytes(16), {"n": 0})]) == [DONE]
 

@@ -18,7 +18,7 @@ from stores import StoreUnavailable
 from stores.contract import Create, Outcome, Record, Update
 from stores.sql import SQLStore
 from tests.helpers.process import environment
-from tests.helpers.records import load_record, make_record
+from tests.helpers.records import load_record, load_records, make_record
 from tests.helpers.sql_databases import engine_of, opened, server, shared_server, table, url
 
 pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
@@ -79,7 +79,7 @@ def test_processes_that_open_and_write_at_once_lose_nothing(
 
     async def check() -> None:
         async with opened(url, table) as store:
-            found = await store.load(ids)
+            found = await load_records(store, ids)
         assert [found[id].data for id in ids] == [dict.fromkeys(keys, 10)] * len(ids)
 
     io_loop.run_sync(check)
@@ -123,7 +123,7 @@ async def test_a_held_lock_is_waited_for_until_the_deadline(url: str, table: str
             await asyncio.sleep(0)
             await other.execute(text("COMMIT"))
             assert await writing == [DONE]
-        found = await store.load([record.id])
+        found = await load_records(store, [record.id])
         assert found == {record.id: record._replace(rotated=1.0, data={"n": 2})}
 
 
@@ -142,7 +142,7 @@ async def test_cancelled_operations_leave_no_connection_dirty(url: str, table: s
         try:
             async with asyncio.timeout(chance.random() * 0.6):
                 await store.write([Update(record.id, {"last": chance.random()})])
-                found = await store.load([record.id])
+                found = await load_records(store, [record.id])
         except TimeoutError:
             return
         assert found[record.id].data["n"] == record.data["n"]
@@ -193,5 +193,5 @@ async def test_a_deadlock_with_others_is_repeated(server: Any, table: str) -> No
             else:
                 await other.execute(text("COMMIT"))
             assert await writing == [DONE, DONE]
-        found = await store.load([first.id, second.id])
+        found = await load_records(store, [first.id, second.id])
         assert [found[r.id].data for r in (first, second)] == [{"n": 1}] * 2

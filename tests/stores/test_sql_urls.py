@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from stores import ConfigurationError, StoreUnavailable, open_store
 from stores.contract import Create, Outcome, Update
 from stores.sql import SQLStore
+from stores.sql.attempt import Attempt
+from stores.sql.url import SQLUrl
+from tests.helpers.opened import while_open
 from tests.helpers.outages import check_reopening
 from tests.helpers.records import make_record
-from tests.helpers.sql_databases import engine_of, opened, table, url
+from tests.helpers.sql_databases import ask, engine_of, opened, table, url
 
 pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
 
@@ -62,12 +67,30 @@ def test_a_name_is_the_url_without_user_and_password(url: str, name: str) -> Non
         ("mysql:///app", "no host"),
         ("mysql://ada:hunter2@localhost", "no database"),
         ("mariadb://localhost/app/hunter2", "no database"),
-        ("mariadb://localhost/app?charset=hunter2", "ssl_ca, unix_socket"),
+        ("mariadb://localhost/app?charset=hunter2", "table, ssl, ssl_ca, ssl_cert, ssl_key"),
+        ("mariadb://localhost/app?ssl=hunter2", "one value: true"),
+        ("mariadb://localhost/app?ssl_key=hunter2", "needs ssl_cert"),
+        ("mariadb://localhost/app?ssl_cert=/nowhere/hunter2", "file of ssl_cert or ssl_key"),
+        ("postgresql://localhost/app?hunter2=1", "options=-c%20name=value; supported options"),
+        ("postgresql://localhost/app?sslmode=hunter2", "sslmode .* one of: disable, allow"),
+        ("postgresql://localhost/app?sslmode=verify-full", "needs sslrootcert=file"),
+        ("postgresql://localhost/app?sslrootcert=/nowhere/hunter2", "file of sslrootcert is miss"),
+        ("postgresql://localhost/app?sslrootcert=system", "needs sslmode=verify-full"),
+        ("postgresql://localhost/app?sslcrl=/nowhere/hunter2", "file of sslcrl is missing"),
+        ("postgresql://localhost/app?sslcert=/nowhere/hunter2", "file of sslcert or sslkey"),
+        ("postgresql://localhost/app?connect_timeout=hunter2", "must be a whole number"),
+        ("postgresql://localhost/app?keepalives_idle=-1", "must be a whole number"),
+        ("postgresql://localhost/app?channel_binding=require", "one of: disable, prefer"),
+        ("postgresql://localhost/app?gssencmode=require", "one of: disable, prefer"),
+        ("postgresql://localhost/app?client_encoding=latin1", "one of: utf8"),
+        ("postgresql://localhost/app?target_session_attrs=hunter2", "one of: any, read-write"),
+        ("postgresql://localhost/app?pgbouncer=hunter2", "one of: transaction"),
+        ("postgresql://localhost/app?table=hunter2%20x", "table's name"),
         ("mariadb://localhost/app?ssl_ca=/nowhere/hunter2", "file of ssl_ca"),
         ("sqlite://", "names no file"),
         ("sqlite:///", "names no file"),
         ("sqlite://hunter2/sessions.db", "names no file"),
-        ("sqlite:///sessions.db?mode=hunter2", "names no file"),
+        ("sqlite:///sessions.db?mode=hunter2", "supported options: table"),
         ("sqlite:///:memory:", "needs a file"),
     ],
 )
@@ -115,20 +138,80 @@ async def test_a_refused_user_or_database_is_told_by_code_alone(url: str) -> Non
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize(
-    ("option", "reason"),
+    "options",
     [
-        ("sslmode=hunter2", "ClientConfigurationError"),
-        ("hunter2=1", "42704"),
+        *("connect_timeout=5", "channel_binding=prefer", "gssencmode=disable", "sslmode=prefer"),
+        *("application_name=shop", "options=-c%20work_mem=8MB", "client_encoding=utf8"),
+        "keepalives=1&keepalives_idle=40&keepalives_interval=5&keepalives_count=2",
+        *("keepalives=0", "tcp_user_timeout=9000", "target_session_attrs=read-write"),
+        *("load_balance_hosts=disable", "sslnegotiation=postgres", "table=shop_sessions"),
     ],
 )
-async def test_an_option_that_a_driver_does_not_know_is_told(
-    postgres: Any, option: str, reason: str
+async def test_what_libpq_knows_is_understood(postgres: Any, options: str) -> None:
+    store = SQLStore(f"{postgres.url.replace('postgresql:', 'postgres:')}?{options}")
+    async with while_open(store):
+        assert await store.write([Create(make_record())]) == [DONE]
+
+        def look(attempt: Attempt) -> Any:
+            settings = "current_setting('application_name'), current_setting('work_mem')"
+            row = attempt.connection.exec_driver_sql(f"SELECT {settings}").one()
+            driver: Any = attempt.connection.connection.driver_connection
+            transport = driver._transport
+            connected = transport.get_extra_info("socket")
+            alive = connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            idle = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+            return (*row, bool(alive), idle)
+
+        name, memory, alive, idle = await store._run(look)
+    assert name == ("shop" if "shop" in options and "table" not in options else "")
+    assert memory == ("8MB" if "work_mem" in options else "4MB")
+    assert alive is ("keepalives=0" not in options)
+    assert idle == (40 if "idle=40" in options else 30 if alive else idle)
+
+
+@pytest.mark.gen_test
+async def test_a_url_names_the_table_of_one_application(url: str, table: str) -> None:
+    record = make_record()
+    async with opened(f"{url}?table={table}", None) as store:
+        assert await store.write([Create(record)]) == [DONE]
+        assert "?" not in store.name
+    assert len(await ask(url, f"SELECT id FROM {table}")) == 1
+    async with opened(f"{url}?table=other", table) as store:  # the code's own word is the last
+        assert list(await store.load([record.id])) == [record.id]
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://localhost/app", False),
+        ("postgresql://127.0.0.1:1,[::1]:2/app", False),
+        ("postgresql:///app?host=/run/postgresql", False),
+        ("postgresql://%2Frun%2Fpostgresql/app", False),
+        ("postgresql://db/app?sslmode=require", False),
+        ("postgresql://db/app", True),
+        ("postgresql://localhost,db/app?sslmode=prefer", True),
+        ("mysql://db/app", True),
+        ("mysql://127.0.0.1/app", False),
+        ("mysql://db/app?ssl=true", False),
+        ("mysql://localhost/app?unix_socket=/run/mysqld/mysqld.sock", False),
+        ("sqlite:///sessions.db", False),
+    ],
+)
+def test_plain_text_over_a_network_is_known(url: str, told: bool) -> None:
+    assert SQLUrl(url).may_be_overheard is told
+
+
+@pytest.mark.gen_test
+async def test_plain_text_over_a_network_is_told(
+    mariadb: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = SQLStore(f"{postgres.url}?{option}")
-    with pytest.raises((StoreUnavailable, ConfigurationError), match=reason) as caught:
-        await store.open()
-    await store.close()
-    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    for source, told in ((mariadb.url, 0), ("mariadb://ada:hunter2@host.invalid/app", 1)):
+        store = SQLStore(source)
+        with suppress(StoreUnavailable):
+            await store.open()
+        await store.close()
+        assert caplog.text.count("plain text; write sslmode=verify-full") == told
+    assert "hunter2" not in caplog.text
 
 
 @pytest.mark.gen_test

@@ -1,0 +1,355 @@
+"""Rows that cannot be read or kept, tables from before, and tables that go away."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from stores import ConfigurationError, StoreUnavailable
+from stores.contract import Create, Delete, Outcome, Record, Unreadable, Update
+from stores.sql.rows import MAX_DATA
+from tests.helpers.records import load_record, load_records, make_record, make_rotation
+from tests.helpers.sql_databases import ask, engine_of, opened, table, url
+
+pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
+
+__all__ = ["table", "url"]  # fixtures
+
+DONE, EXISTS = Outcome.DONE, Outcome.EXISTS
+
+SPOILED = {
+    "data is no JSON": "data = '{'",
+    "data is no object": "data = '[1]'",
+    "data is empty": "data = ''",
+    "data is nested too deeply": f"data = '{'[' * 60_000}'",
+    "a secret is short": "secret = former",
+    "a former secret is long": "former = x'{0}'",
+    "data is NULL": "data = NULL",
+    "data is far too large": "data = concat('{{\"k\":\"', repeat('hunter2 ', 600000), '\"}}')",
+}
+SPOILED_SQLITE = {
+    **SPOILED,
+    "data is far too large": f"data = zeroblob({MAX_DATA + 1})",
+    "text is not UTF-8": "data = CAST(x'7b2261223a22ff227d' AS TEXT)",
+    "user is not UTF-8": "user_name = CAST(x'ff' AS TEXT)",
+    "data is a number": "data = 5",
+    "data is bytes": "data = x'ff00'",
+    "a time is text": "expires = 'soon'",
+    "a time is bytes": "seen = x'00'",
+    "persistent is text": "persistent = 'hunter2'",
+    "a secret is text": "secret = 'hunter2hunter2hunter2hunter2hunt'",
+    "a secret is a number": "former = 5",
+}
+
+
+async def spoil(url: str, table: str, id: bytes, change: str) -> None:
+    """Change a row as no store would."""
+    digits = "ab" * 40
+    if url.startswith("postgresql"):
+        change = change.replace("x'{0}'", f"decode('{digits}', 'hex')")
+        where = f"decode('{id.hex()}', 'hex')"
+    else:
+        change = change.replace("x'{0}'", f"x'{digits}'")
+        where = f"x'{id.hex()}'"
+    await ask(url, f"UPDATE {table} SET {change.replace(':', chr(92) + ':')} WHERE id = {where}")
+
+
+async def allow_anything(url: str, table: str) -> None:
+    """Make the columns take NULL and secrets of any length, as a table of somebody's own does."""
+    if url.startswith("postgresql"):
+        for column in ("data", "secret", "expires"):
+            await ask(url, f"ALTER TABLE {table} ALTER {column} DROP NOT NULL")
+    elif url.startswith("mariadb"):
+        await ask(url, f"ALTER TABLE {table} MODIFY data LONGTEXT")
+        await ask(url, f"ALTER TABLE {table} MODIFY secret VARBINARY(99)")
+        await ask(url, f"ALTER TABLE {table} MODIFY former VARBINARY(99)")
+    else:
+        await ask(url, f"DROP TABLE {table}")
+        await ask(
+            url,
+            f"CREATE TABLE {table} (id BLOB PRIMARY KEY, secret BLOB, created DOUBLE, expires "
+            "DOUBLE, data TEXT, user_name TEXT, persistent BOOLEAN, former BLOB, rotated DOUBLE, "
+            "authenticated DOUBLE, seen DOUBLE)",
+        )
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_row_that_cannot_be_read_is_nobody_elses_concern(url: str, table: str) -> None:
+    spoiled = SPOILED_SQLITE if url.startswith("sqlite") else SPOILED
+    async with opened(url, table, timeout=10) as store:
+        await allow_anything(url, table)
+        for what, change in spoiled.items():
+            bad = make_record(former_hash=b"short", data={"password": "hunter2"}, user="hunter2")
+            others = [make_record(data={"n": 0}) for _ in range(2)]
+            await store.write([Create(r) for r in (others[0], bad._replace(former_hash=None))])
+            await store.write([Create(others[1])])
+            if what == "a secret is short":
+                change = "secret = NULL" if not url.startswith("mariadb") else "secret = ''"
+            await spoil(url, table, bad.id, change)
+
+            ids = [others[0].id, bad.id, others[1].id]
+            found = await store.load(ids)
+            answer = found[bad.id]
+            assert isinstance(answer, Unreadable), (what, answer)
+            assert "hunter2" not in answer.reason
+            assert [found[r.id] for r in others] == others, what
+
+            outcomes = await store.write(
+                [
+                    Update(others[0].id, {"n": 1}),
+                    Update(bad.id, {"n": 1}),
+                    Update(bad.id, expires=bad.expires + 5, seen=1.0),
+                    Create(bad),
+                    Update(bad.id, rotation=make_rotation(bad), or_create=bad),
+                    Update(others[1].id, {"n": 1}, rotation=make_rotation(others[1])),
+                ]
+            )
+            refused = [outcomes[n] for n in (1, 2, 4)]
+            assert all(isinstance(o, StoreUnavailable) for o in refused), (what, outcomes)
+            assert "hunter2" not in str(refused[0])
+            assert [outcomes[n] for n in (0, 3, 5)] == [DONE, EXISTS, DONE], what
+            records = await load_records(store, [r.id for r in others])
+            assert [records[r.id].data for r in others] == [{"n": 1}] * 2
+
+            mended = make_record(id=bad.id, data={"new": 1})
+            assert await store.write([Delete(bad.id), Create(mended)]) == [DONE, DONE], what
+            assert await store.load([bad.id]) == {bad.id: mended}
+            await spoil(url, table, bad.id, change)
+            assert await store.write([Delete(bad.id), Delete(others[0].id)]) == [DONE, DONE]
+            assert await store.load([bad.id, others[0].id]) == {}
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_row_that_cannot_be_kept_fails_no_other(url: str, table: str) -> None:
+    good, large, bound = (make_record(data={"n": 0}) for _ in range(3))
+    async with opened(url, table, timeout=10) as store:
+        await store.write([Create(r) for r in (good, large, bound)])
+        too_long = {"text": "hunter2 " * (MAX_DATA // 8)}
+        odd: Any = {"x": float("nan")}
+        outcomes = await store.write(
+            [
+                Update(large.id, too_long),
+                Update(good.id, {"n": 1}),
+                Create(make_record(data=too_long)),
+                Create(make_record(data=odd)),
+                Create(make_record(data={"x": "\ud800"})),
+            ]
+        )
+        assert outcomes[1] == DONE
+        for n in (0, 2, 3, 4):
+            assert isinstance(outcomes[n], StoreUnavailable), n
+            assert "hunter2" not in str(outcomes[n])
+        assert (await load_record(store, large.id)).data == {"n": 0}
+        assert (await load_record(store, good.id)).data == {"n": 1}
+        fits = {"text": "x" * (MAX_DATA - 20)}
+        assert await store.write([Update(bound.id, fits)]) == [DONE]
+        assert (await load_record(store, bound.id)).data == {"n": 0, **fits}
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_row_that_the_database_refuses_fails_no_other(url: str, table: str) -> None:
+    async with opened(url, table, timeout=10) as store:
+        records = [make_record(user=user) for user in ("ada", "hunter2", "bob")]
+        await store.write([Create(record) for record in records])
+        rule = f"CHECK (user_name IS NULL OR length(user_name) < 20 OR user_name = '{table}')"
+        if url.startswith("sqlite"):
+            ((made,),) = await ask(url, f"SELECT sql FROM sqlite_master WHERE name = '{table}'")
+            await ask(url, f"DROP TABLE {table}")
+            await ask(url, made[: made.rindex(")")] + f", {rule})")
+            await store.write([Create(record) for record in records])
+        else:
+            await ask(url, f"ALTER TABLE {table} ADD CONSTRAINT c{table} {rule}")
+        outcomes = await store.write(
+            [
+                Update(records[0].id, {"n": 1}),
+                Update(records[1].id, rotation=make_rotation(records[1], user="hunter2 " * 9)),
+                Create(make_record(user="hunter2 " * 9)),
+                Delete(records[2].id),
+            ]
+        )
+        assert outcomes[0] == DONE
+        assert outcomes[3] == DONE
+        for refused in outcomes[1:3]:
+            assert isinstance(refused, StoreUnavailable)
+            assert "hunter2" not in str(refused)
+        found = await store.load([record.id for record in records])
+        assert found == {
+            records[0].id: records[0]._replace(data={"n": 1}),
+            records[1].id: records[1],
+        }
+
+
+# A table from before
+
+
+FORMER = (
+    "id {0} PRIMARY KEY, secret {1} NOT NULL, created DOUBLE PRECISION NOT NULL, expires DOUBLE "
+    "PRECISION NOT NULL, data {2} NOT NULL, user_name {2}, persistent BOOLEAN NOT NULL, "
+    "former {1}, rotated DOUBLE PRECISION"
+)
+
+
+async def make_former_table(url: str, table: str) -> None:
+    kinds = {
+        "postgresql": ("BYTEA", "BYTEA", "TEXT"),
+        "mariadb": ("BINARY(16)", "BINARY(32)", "LONGTEXT"),
+        "sqlite": ("BLOB", "BLOB", "TEXT"),
+    }[url.partition(":")[0]]
+    await ask(url, f"CREATE TABLE {table} ({FORMER.format(*kinds)})")
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_table_from_before_goes_on_while_an_old_process_serves(
+    url: str, table: str
+) -> None:
+    await make_former_table(url, table)
+    old, new, late = make_record(data={"n": 0}), make_record(seen=5.5), make_record()
+    insert = text(
+        f"INSERT INTO {table} (id, secret, created, expires, data, user_name, persistent, former, "
+        "rotated) VALUES (:id, :secret, :created, :expires, :data, :user, :yes, NULL, NULL)"
+    )
+    columns = "id, secret, created, expires, data, user_name, persistent, former, rotated"
+    select = text(f"SELECT {columns} FROM {table} WHERE id = :id")
+
+    def values(record: Record) -> dict[str, Any]:
+        data = '{"n":0}' if record is old else "{}"
+        created, expires = record.created, record.expires
+        return dict(
+            zip(
+                ("id", "secret", "created", "expires", "data", "user", "yes"),
+                (record.id, record.secret_hash, created, expires, data, None, True),
+                strict=True,
+            )
+        )
+
+    async with (
+        engine_of(url, isolation_level="AUTOCOMMIT") as engine,
+        engine.connect() as process,
+    ):
+        await process.execute(insert, values(old))
+        assert len((await process.execute(select, {"id": old.id})).all()) == 1
+        async with opened(url, table) as first, opened(url, table) as second:
+            await process.execute(insert, values(late))
+            assert len((await process.execute(select, {"id": old.id})).all()) == 1
+            assert await first.load([old.id, late.id]) == {old.id: old, late.id: late}
+            await first.write([Create(new), Update(old.id, expires=old.expires, seen=9.5)])
+            assert await second.load([old.id, new.id]) == {
+                old.id: old._replace(seen=9.5),
+                new.id: new,
+            }
+
+
+@pytest.mark.gen_test
+async def test_a_table_from_before_names_what_the_owner_must_run(
+    postgres: Any, mariadb: Any, table: str
+) -> None:
+    for server in (postgres, mariadb):
+        await make_former_table(server.url, table)
+        user = f"app_{table[-6:]}"
+        host = "" if server is postgres else "@'127.0.0.1'"
+        await ask(server.url, f"CREATE USER {user}{host}")
+        await ask(server.url, f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {user}{host}")
+        with pytest.raises(ConfigurationError) as caught:
+            async with opened(server.url.replace("test@", f"{user}@"), table):
+                pass
+        statement = str(caught.value).partition("run: ")[2]
+        assert statement.startswith(f"ALTER TABLE {table} ADD COLUMN authenticated DOUBLE")
+        await ask(server.url, statement)
+        with pytest.raises(ConfigurationError, match="ADD COLUMN seen DOUBLE"):
+            async with opened(server.url.replace("test@", f"{user}@"), table):
+                pass
+
+
+# A table that goes away
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_dropped_table_is_made_again_while_running(url: str, table: str) -> None:
+    record = make_record()
+    async with opened(url, table, timeout=10) as store, opened(url, table, timeout=10) as other:
+        await store.write([Create(record)])
+        await other.load([record.id])
+        for operation in (
+            lambda: store.load([record.id]),
+            lambda: store.write([Create(record)]),
+            lambda: store.write([Update(record.id, {"n": 1})]),
+            store.ping,
+            lambda: store.sweep(time.time(), 10),
+        ):
+            await ask(url, f"DROP TABLE {table}")
+            await operation()
+            assert await store.write([Delete(record.id), Create(record)]) == [DONE, DONE]
+            assert await other.load([record.id]) == {record.id: record}
+        drop = f"DROP INDEX {table}_expires"
+        await ask(url, drop + (f" ON {table}" if url.startswith("mariadb") else ""))
+
+
+# Clocks
+
+
+@pytest.mark.gen_test
+async def test_a_sweep_of_a_fast_clock_ends_no_live_session(server_url: str, table: str) -> None:
+    living, dead = make_record(), make_record(expires=time.time() - 60)
+    async with opened(server_url, table) as store:
+        await store.write([Create(living), Create(dead)])
+        assert await store.sweep(time.time() + 86_400, 10) == 1
+        assert await store.load([living.id, dead.id]) == {living.id: living}
+        assert await store.sweep(time.time() - 86_400, 10) == 0
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def server_url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param).url)
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(
+    ("offset", "told"),
+    [(0, ""), (4, ""), (60, r"\b(59|60) s before"), (-60, r"\b(59|60) s behind")],
+)
+async def test_clocks_that_differ_are_told_when_opening(
+    server_url: str,
+    table: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    offset: float,
+    told: str,
+) -> None:
+    real = time.time
+    monkeypatch.setattr("stores.sql.clock.time.time", lambda: real() + offset)
+    with caplog.at_level(logging.WARNING):
+        async with opened(server_url, table):
+            pass
+    if told:
+        assert re.search(told, caplog.text)
+        assert "NTP" in caplog.text
+    else:
+        assert "clock" not in caplog.text
+
+
+# The first reason
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_full_disk_of_sqlite_is_told_as_such(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/sessions.db"
+    async with opened(url) as store:
+        await store.write([Create(make_record())])
+    async with engine_of(url) as engine:
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def connected(connection: Any, _: Any) -> None:
+            connection.cursor().execute("PRAGMA max_page_count = 12")
+
+        async with opened(engine) as store:
+            with pytest.raises(StoreUnavailable, match="SQLITE_FULL"):
+                await store.write([Create(make_record(data={"x": "y" * 99_999}))])
+            record = make_record()
+            assert await store.write([Create(record)]) == [DONE]
+            assert await store.load([record.id]) == {record.id: record}
