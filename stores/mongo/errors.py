@@ -53,11 +53,11 @@ _PROBLEMS = (
         "it is in the replica set {theirs}, not in {ours}: check replicaSet in the store's URL",
     ),
     (r"wire version", "its version of MongoDB is not one that the driver supports"),
-    (r"Got response id|[Mm]essage length|opcode", "it is not MongoDB: check host and port"),
+    (r"Got response id|[Mm]essage length|opcode", "it is no MongoDB: check host and port"),
     (
         r"closed|reset",
-        "it closes connections: it may want TLS (tls=true in the store's URL) or a certificate of "
-        "ours (tlsCertificateKeyFile)",
+        "it closes connections: it may want TLS (tls=true in the store's URL), a certificate of "
+        "ours (tlsCertificateKeyFile), or be no MongoDB",
     ),
     (r"timed out|time ?limit", "it gives no answer"),
 )

@@ -34,8 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mongo-mistakes")
 
 
-def _run(kind: Callable[[Path], Mongod], folder: Path, *programs: str) -> Iterator[Any]:
-    if reason := missing("mongod", *programs):
+def _run(kind: Callable[[Path], Mongod], folder: Path) -> Iterator[Any]:
+    if reason := missing("mongod"):
         pytest.skip(reason)
     server = kind(folder / kind.__name__)
     yield server
@@ -44,12 +44,12 @@ def _run(kind: Callable[[Path], Mongod], folder: Path, *programs: str) -> Iterat
 
 @pytest.fixture(scope="module")
 def tls(folder: Path) -> Iterator[TLSMongod]:
-    yield from _run(TLSMongod, folder, "openssl")
+    yield from _run(TLSMongod, folder)
 
 
 @pytest.fixture(scope="module")
 def asking(folder: Path) -> Iterator[AskingMongod]:
-    yield from _run(AskingMongod, folder, "openssl")
+    yield from _run(AskingMongod, folder)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ MISTAKES: dict[str, tuple[Url, str]] = {
     ),
     "no certificate of ours": (
         lambda get: _tls(get, "localhost", "tls=true&tlsCAFile={ca}", "asking"),
-        r"or a certificate of ours \(tlsCertificateKeyFile\)",
+        r"a certificate of ours \(tlsCertificateKeyFile\)",
     ),
     "another replica set": (
         lambda get: f"mongodb://127.0.0.1:{get('mongod').port}/?replicaSet=other",
@@ -144,7 +144,7 @@ MISTAKES: dict[str, tuple[Url, str]] = {
     ),
     "a server of HTTP": (
         lambda get: f"mongodb://127.0.0.1:{get('http_port')}/",
-        "it is not MongoDB: check host and port",
+        "it is no MongoDB: check host and port|or be no MongoDB",
     ),
     "a SRV name that nobody knows": (
         lambda get: "mongodb+srv://sessions.invalid/",
