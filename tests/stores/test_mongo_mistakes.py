@@ -126,6 +126,14 @@ MISTAKES: dict[str, tuple[Url, str]] = {
         lambda get: _tls(get, "localhost", "tls=true&tlsCAFile={ca}&replicaSet=rs"),
         "no host of the store's URL is in a replica set rs: check replicaSet",
     ),
+    "several servers without a replica set": (
+        lambda get: _tls(
+            get,
+            f"127.0.0.1:{get('tls').port},localhost",
+            "tls=true&tlsCAFile={ca}&tlsAllowInvalidHostnames=true",
+        ),
+        "names several hosts, of which none is in a replica set: name one",
+    ),
     "a host that nobody knows": (
         lambda get: "mongodb://sessions.invalid/",
         "sessions.invalid:27017: no name server knows this host: check the store's URL",
@@ -140,7 +148,7 @@ MISTAKES: dict[str, tuple[Url, str]] = {
     ),
     "a server that says nothing": (
         lambda get: f"mongodb://127.0.0.1:{get('silent')}/",
-        "it gives no answer",
+        "no answer in time",
     ),
     "a server of HTTP": (
         lambda get: f"mongodb://127.0.0.1:{get('http_port')}/",
