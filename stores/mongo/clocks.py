@@ -7,6 +7,9 @@ from time import time
 from typing import Any
 
 from bson.codec_options import CodecOptions
+from pymongo.errors import OperationFailure
+
+UNKNOWN_COMMAND = 59  # before MongoDB 4.4.2
 
 MAX_GAP = 3.0
 """Seconds: a replaced token opens its session for ten, and the clients' time-outs are ours."""
@@ -15,7 +18,12 @@ MAX_GAP = 3.0
 async def gap_between_clocks(database: Any) -> str | None:
     """Say how far the server's clock is from ours, unless they are close."""
     before = time()
-    answer = await database.command("hello", codec_options=CodecOptions())
+    try:
+        answer = await database.command("hello", codec_options=CodecOptions())
+    except OperationFailure as error:
+        if error.code == UNKNOWN_COMMAND:
+            return None
+        raise
     after = time()
     server = answer["localTime"].replace(tzinfo=UTC).timestamp()
     gap = max(server - after, before - server)

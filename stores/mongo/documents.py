@@ -14,10 +14,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from stores.contract import JSON, Record, Unreadable
-from stores.mongo.room import room_of_new
+from stores.mongo.room import GRANT, room
 
 FIELDS = ("secret", "created", "expires", "persistent", "data")
 """The fields of every session's document, beside its `_id`."""
@@ -32,8 +32,8 @@ class _Misfit(Exception):
     """A value that no session has; the text names no value."""
 
 
-def document(record: Record) -> dict[str, Any]:
-    """Return *record* as a document."""
+def document(record: Record, size: int) -> dict[str, Any]:
+    """Return *record*, whose data take *size* bytes, as a document."""
     fields = {
         "_id": record.id,
         "secret": record.secret_hash,
@@ -43,8 +43,8 @@ def document(record: Record) -> dict[str, Any]:
         "expires": date(record.expires),
         "user": record.user,
         "persistent": record.persistent,
-        "room": room_of_new(record.data),
-        "data": to_bson(record.data),
+        "room": room(GRANT - size),
+        "data": to_bson(dict(record.data)),
     }
     if record.authenticated is not None:
         fields["authenticated"] = date(record.authenticated)
@@ -77,8 +77,7 @@ def record(document: Mapping[str, Any]) -> Record | Unreadable:
     except (KeyError, TypeError):
         return Unreadable("one of its dates is missing or of another type")
     try:
-        left = [MAX_VALUES - len(data)]
-        values = {_unescape(key): _from_bson(value, left) for key, value in data.items()}
+        values = _values(data, [MAX_VALUES - len(data)])
     except _Misfit as error:
         return Unreadable(str(error))
     return Record(
@@ -134,8 +133,6 @@ def _escape(key: str) -> str:
 
 
 def _unescape(key: str) -> str:
-    if "%" not in key:
-        return key
     if key == _EMPTY:
         return ""
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), key)
@@ -143,7 +140,7 @@ def _unescape(key: str) -> str:
 
 def to_bson(value: Any) -> Any:
     """Return a JSON value as a document keeps it."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {_escape(key): to_bson(item) for key, item in value.items()}
     if isinstance(value, list):
         return [to_bson(item) for item in value]
@@ -151,19 +148,28 @@ def to_bson(value: Any) -> Any:
 
 
 def _from_bson(value: Any, left: list[int]) -> JSON:
-    """Return a JSON value; *left* counts how many more are converted."""
+    """Return what is not `_PLAIN` as a JSON value; *left* counts how many more are converted."""
     kind = type(value)
-    if kind is str or kind is int:
-        return cast(JSON, value)
     if kind is dict or kind is list:
         left[0] -= len(value)
         if left[0] < 0:
             raise _Misfit(f"it has more than {MAX_VALUES:,} values")
         if kind is dict:
-            return {_unescape(key): _from_bson(item, left) for key, item in value.items()}
-        return [_from_bson(item, left) for item in value]
-    if value is None or kind is bool or kind is float:
-        return cast(JSON, value)
+            return _values(value, left)
+        return [item if type(item) in _PLAIN else _from_bson(item, left) for item in value]
     if isinstance(value, int):
         return int(value)  # bson.Int64 is a subclass, and a session holds exact types
     raise _Misfit("its data hold a value of a type that JSON does not have")
+
+
+def _values(document: Mapping[str, Any], left: list[int]) -> dict[str, JSON]:
+    return {
+        key if "%" not in key else _unescape(key): (
+            value if type(value) in _PLAIN else _from_bson(value, left)
+        )
+        for key, value in document.items()
+    }
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+"""Types of values that are the same in BSON."""

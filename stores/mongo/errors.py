@@ -53,13 +53,14 @@ _PROBLEMS = (
         "it is in the replica set {theirs}, not in {ours}: check replicaSet in the store's URL",
     ),
     (r"wire version", "its version of MongoDB is not one that the driver supports"),
-    (r"Got response id|[Mm]essage length|opcode", "it is not MongoDB: check host and port"),
+    (r"Got response id|[Mm]essage length|opcode", "it is no MongoDB: check host and port"),
     (
         r"closed|reset",
-        "it closes connections: it may want TLS (tls=true in the store's URL) or a certificate of "
-        "ours (tlsCertificateKeyFile)",
+        "it closes connections: it may want TLS (tls=true in the store's URL), a certificate of "
+        "ours (tlsCertificateKeyFile), or be no MongoDB",
     ),
-    (r"timed out|time ?limit", "it gives no answer"),
+    (r"[Nn]ot ?(writable ?)?[Pp]rimary|node is recovering", "it is not the primary"),
+    (r"timed out|time ?limit", "no answer in time"),
 )
 """What the driver says of one server, and what that means."""
 
@@ -89,6 +90,8 @@ def trouble(client: Any) -> str | None:
     """Say what is wrong with each server, as far as the driver has found out."""
     topology = client.topology_description
     servers = topology.server_descriptions().values()
+    if not servers and topology.replica_set_name is None:
+        return "the store's URL names several hosts, of which none is in a replica set: name one"
     if not servers:
         return (
             f"no host of the store's URL is in a replica set {topology.replica_set_name}: "

@@ -49,8 +49,9 @@ def operation(change: Change) -> Any:
                 operators["$inc"] = {PATH: size}
         return UpdateOne(where, operators, upsert=True)
     if isinstance(change, Create):
-        _check_size(change.record.data, size_of(change.record.data))
-        return InsertOne(document(change.record))
+        size = size_of(change.record.data)
+        _check_size(change.record.data, size)
+        return InsertOne(document(change.record, size))
     return DeleteOne({"_id": change.id})
 
 
@@ -62,10 +63,10 @@ def measured_first(change: Update) -> bool:
 def operation_from(change: Update, before: Record | None, after: Record) -> Any:
     """Return the operation that makes *after* of a record that still is as *before*."""
     if before is None:
-        return InsertOne(document(after))
+        return InsertOne(document(after, size_of(after.data)))
     where, operators = _parts(change)
     if change.set and change.limit is not None:
-        where["data"] = {"$eq": to_bson(before.data)}
+        where["data"] = {"$eq": to_bson(dict(before.data))}
         operators["$set"]["room"] = room(change.limit - size_of(after.data))
     elif change.set:
         operators.setdefault("$unset", {})["room"] = ""
@@ -116,5 +117,5 @@ def _parts(change: Update) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _check_size(data: Any, size: int) -> None:
     """Raise `StoreUnavailable` for what the driver would fail a whole batch for."""
-    if size > _SURELY_FITS and len(bson.encode(to_bson(data))) > _MAX_DOCUMENT:
+    if size > _SURELY_FITS and len(bson.encode(to_bson(dict(data)))) > _MAX_DOCUMENT:
         raise StoreUnavailable("a session's data take more than the 16 MB of a MongoDB document")

@@ -12,12 +12,7 @@ document by `_id` alone much faster than by anything more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from bson import Int64
-
-from stores.contract import JSON
-from stores.json_text import size_of
 
 _FULL = 2**63 - 1
 
@@ -31,8 +26,3 @@ PATH = "room.$[]"
 def room(left: int) -> list[int]:
     """Return a document's `room` with so many bytes *left*."""
     return [Int64(_FULL - max(left, 0))]
-
-
-def room_of_new(data: Mapping[str, JSON]) -> list[int]:
-    """Return the `room` of a new record, whose limit nobody has named yet."""
-    return room(GRANT - size_of(data))

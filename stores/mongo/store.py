@@ -139,8 +139,7 @@ class MongoStore(Store):
         writing = Writing(self._opened(), changes)
         with self._deadline():
             await writing.run()
-        if time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + LOOK_EVERY
+        if time.monotonic() >= self._look_at and self._looking is None:
             self._looking = asyncio.ensure_future(self._look_for_index())
         return writing.answers
 
@@ -151,6 +150,9 @@ class MongoStore(Store):
                 problem = await ensure_index(self._opened())
         except (StoreUnavailable, ConfigurationError) as error:
             problem = str(error)
+        finally:
+            self._look_at = time.monotonic() + LOOK_EVERY
+            self._looking = None
         if problem is not None and problem != self._index_problem:
             log.warning("store %s: %s", self.name, problem)
         self._index_problem = problem
@@ -168,12 +170,12 @@ class MongoStore(Store):
         long after its request was answered. The driver looks at the time twice a second, so the
         gateway's deadline may come first, as a cancellation; that knows no reason.
         """
-        begun = time.monotonic()
+        begun, client = time.monotonic(), self._client
         try:
-            with explained(self._client), pymongo.timeout(self._patience):
+            with explained(client), pymongo.timeout(self._patience):
                 yield
         except asyncio.CancelledError:
-            found = trouble(self._client) if time.monotonic() - begun > self._patience / 2 else None
+            found = trouble(client) if time.monotonic() - begun > self._patience / 2 else None
             if found is None:
                 raise
             raise StoreUnavailable(f"MongoDB does not answer: {found}") from None

@@ -8,8 +8,8 @@ from typing import Any
 
 import pymongo
 
-from tests.helpers.certificates import Authority
 from tests.helpers.database_servers import Mongod
+from tests.helpers.tls import Authority
 
 
 class GuardedMongod(Mongod):
@@ -42,14 +42,14 @@ class GuardedMongod(Mongod):
 class TLSMongod(Mongod):
     """MongoDB, one node without a replica set, that speaks TLS only, as `localhost`."""
 
-    certificate: Path
-    """Its key and certificate."""
     ask_clients = False
     """Whether clients must have a certificate, too."""
 
     def prepare(self) -> None:
-        self.authority = Authority(self.folder / "authority")
-        self.certificate = self.authority.sign("localhost")
+        self.authority = Authority(self.folder)
+        self.certificate = self.folder / "certificate-and-key.pem"
+        parts = self.authority.issue("localhost")
+        self.certificate.write_text("".join(part.read_text() for part in parts))
 
     def command(self) -> Sequence[str | Path]:
         words = [word for word in super().command() if word not in ("--replSet", "rs")]

@@ -34,8 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mongo-mistakes")
 
 
-def _run(kind: Callable[[Path], Mongod], folder: Path, *programs: str) -> Iterator[Any]:
-    if reason := missing("mongod", *programs):
+def _run(kind: Callable[[Path], Mongod], folder: Path) -> Iterator[Any]:
+    if reason := missing("mongod"):
         pytest.skip(reason)
     server = kind(folder / kind.__name__)
     yield server
@@ -44,12 +44,12 @@ def _run(kind: Callable[[Path], Mongod], folder: Path, *programs: str) -> Iterat
 
 @pytest.fixture(scope="module")
 def tls(folder: Path) -> Iterator[TLSMongod]:
-    yield from _run(TLSMongod, folder, "openssl")
+    yield from _run(TLSMongod, folder)
 
 
 @pytest.fixture(scope="module")
 def asking(folder: Path) -> Iterator[AskingMongod]:
-    yield from _run(AskingMongod, folder, "openssl")
+    yield from _run(AskingMongod, folder)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ MISTAKES: dict[str, tuple[Url, str]] = {
     ),
     "no certificate of ours": (
         lambda get: _tls(get, "localhost", "tls=true&tlsCAFile={ca}", "asking"),
-        r"or a certificate of ours \(tlsCertificateKeyFile\)",
+        r"a certificate of ours \(tlsCertificateKeyFile\)",
     ),
     "another replica set": (
         lambda get: f"mongodb://127.0.0.1:{get('mongod').port}/?replicaSet=other",
@@ -126,6 +126,14 @@ MISTAKES: dict[str, tuple[Url, str]] = {
         lambda get: _tls(get, "localhost", "tls=true&tlsCAFile={ca}&replicaSet=rs"),
         "no host of the store's URL is in a replica set rs: check replicaSet",
     ),
+    "several servers without a replica set": (
+        lambda get: _tls(
+            get,
+            f"127.0.0.1:{get('tls').port},localhost",
+            "tls=true&tlsCAFile={ca}&tlsAllowInvalidHostnames=true",
+        ),
+        "names several hosts, of which none is in a replica set: name one",
+    ),
     "a host that nobody knows": (
         lambda get: "mongodb://sessions.invalid/",
         "sessions.invalid:27017: no name server knows this host: check the store's URL",
@@ -140,11 +148,11 @@ MISTAKES: dict[str, tuple[Url, str]] = {
     ),
     "a server that says nothing": (
         lambda get: f"mongodb://127.0.0.1:{get('silent')}/",
-        "it gives no answer",
+        "no answer in time",
     ),
     "a server of HTTP": (
         lambda get: f"mongodb://127.0.0.1:{get('http_port')}/",
-        "it is not MongoDB: check host and port",
+        "it is no MongoDB: check host and port|or be no MongoDB",
     ),
     "a SRV name that nobody knows": (
         lambda get: "mongodb+srv://sessions.invalid/",
