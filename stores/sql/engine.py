@@ -49,7 +49,8 @@ def make_engine(url: SQLUrl, timeout: float, *, pooled: bool = False) -> Engine:
         return _make(target, arguments, timeout)
     if url.scheme == "sqlite":
         target = URL.create(f"sqlite+{DRIVERS['sqlite']}", database=str(url.file))
-        engine = _make(target, {}, timeout)
+        # What waits for the lock blocks its thread; the store repeats instead.
+        engine = _make(target, {"timeout": 0.05}, timeout)
         event.listen(engine.connectable.sync_engine, "connect", _configure_sqlite)
         return engine
     target = URL.create(
@@ -112,8 +113,5 @@ def _mysql(url: SQLUrl, timeout: float) -> dict[str, Any]:
 
 def _configure_sqlite(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
-    # With FULL, an acknowledged write survives a power cut. The time-out is short because a
-    # connection that waits for the lock blocks its thread; the store retries instead.
-    for setting in ("PRAGMA synchronous = FULL", "PRAGMA busy_timeout = 50"):
-        cursor.execute(setting)
+    cursor.execute("PRAGMA synchronous = FULL")  # an acknowledged write survives a power cut
     cursor.close()

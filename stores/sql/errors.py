@@ -12,6 +12,7 @@ class PoolerFound(Exception):
 
 
 READ_ONLY = "it is read-only: write to the primary"
+NO_RIGHT = "the user has no right to do this: stores/README.md lists the rights"
 
 _HINTS = {
     # PostgreSQL, by SQLSTATE
@@ -20,7 +21,7 @@ _HINTS = {
     "28000": "user name, password, or its pg_hba.conf",
     "28P01": "user name or password",
     "3D000": "no such database",
-    "42501": "the user has no right to do this",
+    "42501": NO_RIGHT,
     "42P01": "the table does not exist",
     "53100": "its disk is full",
     "53300": "it has too many clients",
@@ -32,7 +33,7 @@ _HINTS = {
     "1045": "user name or password",
     "1049": "no such database",
     "1114": "its disk is full",
-    "1142": "the user has no right to do this",
+    "1142": NO_RIGHT,
     "1146": "the table does not exist",
     "1153": "the session is larger than max_allowed_packet",
     "1130": "it lets no client of this address in",

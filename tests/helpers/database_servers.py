@@ -252,9 +252,12 @@ class _SQLServer(Server):
 class Postgres(_SQLServer):
     """PostgreSQL with a superuser `test` and no password."""
 
+    def program(self, name: str) -> Path:
+        return _program(name)
+
     def first_command(self) -> Sequence[str | Path]:
         return [
-            *(_program("initdb"), "-D", self.data, "-U", "test", "-A", "trust"),
+            *(self.program("initdb"), "-D", self.data, "-U", "test", "-A", "trust"),
             *("-E", "UTF8", "--no-sync"),
         ]
 
@@ -264,7 +267,7 @@ class Postgres(_SQLServer):
 
     def command(self) -> Sequence[str | Path]:
         return [
-            *(_program("postgres"), "-D", self.data, "-p", str(self.port), "-h", "127.0.0.1"),
+            *(self.program("postgres"), "-D", self.data, "-p", str(self.port), "-h", "127.0.0.1"),
             *("-c", "unix_socket_directories=", "-c", "shared_buffers=32MB"),
             *self.more,
         ]
@@ -296,7 +299,7 @@ class Postgres(_SQLServer):
                 os.kill(pid, signum)
 
     def is_ready(self) -> bool:
-        ready = _program("postgres").with_name("pg_isready")
+        ready = self.program("postgres").with_name("pg_isready")
         command: list[str | Path] = [ready, "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0
 
