@@ -7,14 +7,17 @@ import functools
 import logging
 import os
 import sys
+from dataclasses import fields
 
 import tornado.options
 from tornado.options import define, options
 
 from app import ConfigurationError, make_app
-from app.routing import compile_routes
-from app.server import CannotListen, address_of, fork, listen, serve
-from app.tree import format_routes
+from app.children import fork
+from app.limits import Limits
+from app.listening import CannotListen, address_of, listen
+from app.route_table import format_routes
+from app.server import serve
 from stores import Store
 
 STORE_VARIABLE = "SESSION_STORE"
@@ -42,6 +45,45 @@ define(
     group="service",
     help="believe X-Real-Ip, X-Forwarded-For and X-Forwarded-Proto; only behind a proxy",
 )
+define(
+    "max_body_size",
+    default=Limits.max_body_size,
+    metavar="BYTES",
+    group="limits",
+    help="largest body of a request, in bytes; a handler of uploads can raise it for itself",
+)
+define(
+    "body_timeout",
+    default=Limits.body_timeout,
+    type=float,
+    metavar="SECONDS",
+    group="limits",
+    help="seconds that a request's body may take to arrive; a handler of uploads can raise it",
+)
+define(
+    "header_timeout",
+    default=Limits.header_timeout,
+    type=float,
+    metavar="SECONDS",
+    group="limits",
+    help="seconds that a request's header may take to arrive, from its first byte on",
+)
+define(
+    "keep_alive_timeout",
+    default=Limits.keep_alive_timeout,
+    type=float,
+    metavar="SECONDS",
+    group="limits",
+    help="seconds that a connection may say nothing between requests; behind a proxy, more than "
+    "the proxy keeps its own",
+)
+define(
+    "max_connections",
+    default=Limits.max_connections,
+    metavar="NUMBER",
+    group="limits",
+    help="open connections of each process; 0 is as many as its file descriptors allow",
+)
 
 
 def main() -> None:
@@ -51,12 +93,12 @@ def main() -> None:
 
         command = _parse(sys.argv)
         config = configure(options)
-        endpoints = compile_routes(config.routes, config.sessions)
         if command == "routes":
-            print(format_routes(endpoints))
+            print(format_routes(config.endpoints))
             return
-        stores = list(dict.fromkeys(e.policy.manager.store for e in endpoints if e.policy.manager))
+        stores = list(dict.fromkeys(manager.store for manager in config.managers))
         _check_processes(stores)
+        limits = _limits()
         sockets = listen(options.port, options.address)
     except (tornado.options.Error, ConfigurationError, CannotListen) as error:
         print(f"main.py: {error}", file=sys.stderr)
@@ -73,6 +115,7 @@ def main() -> None:
             functools.partial(make_app, config),
             sockets,
             xheaders=options.xheaders,
+            limits=limits,
             parent=parent,
             announce=announce if parent is None else None,
         )
@@ -110,6 +153,16 @@ def _parse(argv: list[str]) -> str | None:
     except (ValueError, OSError) as error:
         raise tornado.options.Error(f"logging cannot be set up: {error}; see --help") from None
     return rest[0] if rest else None
+
+
+def _limits() -> Limits:
+    names = [field.name for field in fields(Limits) if field.name in options]
+    values = {name: options[name] for name in names}
+    for name, value in values.items():
+        least = 0 if name == "max_connections" else 1 if name == "max_body_size" else 0.1
+        if not (least <= value < float("inf")):  # nor what is not a number
+            raise tornado.options.Error(f"--{name.replace('_', '-')} takes {least} or more")
+    return Limits(**values)
 
 
 def _check_processes(stores: list[Store]) -> None:

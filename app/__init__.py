@@ -8,6 +8,7 @@ from app.routing import Group as Group
 from app.routing import Route as Route
 from app.sessions.cookie import Cookie as Cookie
 from app.sessions.errors import ConfigurationError as ConfigurationError
+from app.sessions.errors import NotAuthenticated as NotAuthenticated
 from app.sessions.errors import SessionCommitted as SessionCommitted
 from app.sessions.errors import SessionConflict as SessionConflict
 from app.sessions.errors import SessionError as SessionError
@@ -24,6 +25,7 @@ __all__ = [
     "ConfigurationError",
     "Cookie",
     "Group",
+    "NotAuthenticated",
     "Route",
     "Session",
     "SessionCommitted",

@@ -18,19 +18,11 @@ class Activity:
     """
 
     def __init__(self) -> None:
-        self._requests: weakref.WeakSet[HTTPServerRequest] = weakref.WeakSet()
-        self._sockets: weakref.WeakSet[WebSocketHandler] = weakref.WeakSet()
+        self.requests: weakref.WeakSet[HTTPServerRequest] = weakref.WeakSet()
+        """Those that have begun and are not answered yet."""
+        self.sockets: weakref.WeakSet[WebSocketHandler] = weakref.WeakSet()
+        """Those that are open."""
         self._counted: dict[type[RequestHandler], type[RequestHandler]] = {}
-
-    @property
-    def requests(self) -> int:
-        """Requests that have begun and are not answered yet."""
-        return len(self._requests)
-
-    @property
-    def sockets(self) -> list[WebSocketHandler]:
-        """The WebSockets that are open."""
-        return list(self._sockets)
 
     def begin(
         self, request: HTTPServerRequest, handler: type[RequestHandler]
@@ -39,14 +31,14 @@ class Activity:
 
         It does so whatever hooks *handler* overrides.
         """
-        self._requests.add(request)
+        self.requests.add(request)
         counted = self._counted.get(handler)
         if counted is None:
             counted = self._counted[handler] = self._make_counted(handler)
         return counted
 
     def _make_counted(self, handler: type[RequestHandler]) -> type[RequestHandler]:
-        requests, sockets = self._requests, self._sockets
+        requests, sockets = self.requests, self.sockets
         has_own = handler.on_finish is not RequestHandler.on_finish  # Tornado's does nothing
         is_socket = issubclass(handler, WebSocketHandler)
 
@@ -65,11 +57,17 @@ class Activity:
             "on_finish": on_finish,
         }
         if is_socket:
+            # Not by on_close: there is none after an `open` that failed.
+            get = cast(Any, handler).get
 
-            @functools.wraps(cast(Any, handler).on_connection_close)
-            def on_connection_close(self: WebSocketHandler) -> None:
-                sockets.discard(self)
-                cast(Any, handler).on_connection_close(self)
+            @functools.wraps(get)
+            async def get_until_closed(self: WebSocketHandler, *args: Any, **kwargs: Any) -> None:
+                try:
+                    result = get(self, *args, **kwargs)
+                    if result is not None:
+                        await result
+                finally:
+                    sockets.discard(self)
 
-            members["on_connection_close"] = on_connection_close
+            members["get"] = get_until_closed
         return cast("type[RequestHandler]", type(handler.__name__, (handler,), members))

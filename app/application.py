@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +12,21 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 
 from app.activity import Activity
-from app.routing import Endpoint, Group, compile_routes, fixed_paths
+from app.readiness import Readiness
+from app.route_checks import check_login_url
+from app.route_compiler import compile_default, compile_routes
+from app.routing import Endpoint, Group
 from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
 from app.tornado_log import redact
+from app.watch import Watches
 
-DEFAULTS: Mapping[str, Any] = {"cross_origin_protection": True}
+DEFAULTS: Mapping[str, Any] = {
+    "cross_origin_protection": True,
+    # A peer that is gone without a word is found out, and none may send what fills the memory.
+    "websocket_ping_interval": 30,
+    "websocket_max_message_size": 1_000_000,
+}
 """Tornado settings that this application has unless `Config.settings` says otherwise."""
 
 
@@ -25,52 +35,63 @@ class Config:
     """What a deployment decides.
 
     *sessions* is the manager that groups with `sessions=True` use; *settings* are Tornado's own
-    application settings.
+    application settings. A `default_handler_class` among them has the flags of the root group.
     """
 
     routes: Group
     sessions: SessionManager | None = None
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)  # has cookie_secret
 
+    @functools.cached_property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The routes with their flags, compiled once. Raises `ConfigurationError`."""
+        endpoints = compile_routes(self.routes, self.sessions)
+        check_login_url(endpoints, self.settings.get("login_url"))
+        return endpoints
+
+    @functools.cached_property
+    def default(self) -> Endpoint | None:
+        """What answers a path of no route, if the settings name it. Raises `ConfigurationError`."""
+        return compile_default(self.routes, self.sessions, self.settings)
+
+    @property
+    def managers(self) -> list[SessionManager]:
+        """The managers of the routes, each once. Raises `ConfigurationError`."""
+        served = self.endpoints if self.default is None else (*self.endpoints, self.default)
+        managers = dict.fromkeys(endpoint.policy.manager for endpoint in served)
+        return [manager for manager in managers if manager is not None]
+
 
 class Application(tornado.web.Application):
     """A Tornado application that knows its session managers and what it is doing."""
 
-    def __init__(self, endpoints: list[Endpoint], settings: Mapping[str, Any]) -> None:
-        rules = [e.rule() for e in endpoints]
-        super().__init__(rules, **{**DEFAULTS, **settings})
-        # Without a look at every rule before; Tornado's own for static files would be among those.
-        self._fixed = {} if "static_path" in settings else fixed_paths(endpoints, rules)
+    def __init__(self, config: Config) -> None:
+        endpoints, default = config.endpoints, config.default
+        settings = {**DEFAULTS, **config.settings}
+        if default is not None:
+            settings["default_handler_class"] = default.target
+        super().__init__([e.rule for e in endpoints], **settings)
         self.endpoints = endpoints
-        self.managers = list(
-            dict.fromkeys(e.policy.manager for e in endpoints if e.policy.manager is not None)
-        )
+        self.managers = config.managers
         self.activity = Activity()
+        self.watches = Watches()
+        self.readiness = Readiness(self.managers)
+
+    @property
+    def unsettled(self) -> int:
+        """Token rotations without an answer that are being undone."""
+        return sum(manager.unsettled for manager in self.managers)
 
     async def open(self) -> list[SessionUnavailable]:
         """Open the stores; return what kept any from it. They are opened when used in any case."""
         results = await asyncio.gather(*(m.open() for m in self.managers), return_exceptions=True)
         return _failures(results)
 
-    async def ping(self) -> list[SessionUnavailable]:
-        """Ask every store whether it answers; return the failures."""
-        results = await asyncio.gather(*(m.ping() for m in self.managers), return_exceptions=True)
-        return _failures(results)
-
     async def close(self) -> None:
-        """Close the stores."""
+        """Close the stores; what is still open is watched no longer."""
+        await self.watches.stop()
         for manager in self.managers:
             await manager.close()
-
-    def add_handlers(self, host_pattern: str, host_handlers: Any) -> None:
-        super().add_handlers(host_pattern, host_handlers)
-        self._fixed = {}  # the host is to be looked at first
-
-    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        rule = self._fixed.get(request.path)
-        if rule is None:
-            return super().find_handler(request, **kwargs)
-        return self.get_handler_delegate(request, rule.target, rule.target_kwargs)
 
     def get_handler_delegate(
         self,
@@ -90,7 +111,7 @@ def make_app(config: Config) -> Application:
     Raises `ConfigurationError` for every mistake in the routes and the managers.
     """
     redact()
-    return Application(compile_routes(config.routes, config.sessions), config.settings)
+    return Application(config)
 
 
 def _failures(results: list[BaseException | None]) -> list[SessionUnavailable]:

@@ -12,8 +12,12 @@ from typing import Any, cast
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
+from app.default_headers import with_defaults
+from app.guard import guarded
 from app.mixin import SessionMixin
 from app.policy import SessionPolicy
+from app.session_use import MissingSession
+from app.websocket import Handshake
 
 Convert = Callable[[str], object]
 Method = Callable[..., Any]
@@ -25,20 +29,22 @@ def bind(
     """Return a subclass of *handler* that runs within sessions as *policy* says and gets its path
     arguments converted; *handler* itself where there is neither to do.
     """
-    bases: tuple[type, ...] = (handler,)
     members: dict[str, Any] = {}
+    bases: tuple[type[RequestHandler], ...] = (handler,)
     if issubclass(handler, SessionMixin):
         members["session_policy"] = policy
-        if policy.manager is not None:
-            if handler.prepare is not SessionMixin.prepare:
-                members["prepare"] = _before_verb(handler.prepare)
-            members |= _verbs(handler)
-    elif policy.required and policy.manager is not None:
-        # A handler that knows nothing of sessions is guarded all the same.
-        bases = (SessionMixin, handler)
-        members["session_policy"] = policy
-        members["prepare"] = _before_verb(_one_after_another(SessionMixin.prepare, handler.prepare))
-        members |= _verbs(handler)
+        members |= with_defaults(handler)
+    elif policy.manager is not None and not hasattr(handler, "session"):
+        members["session"] = MissingSession()
+    if issubclass(handler, SessionMixin) and policy.manager is not None:
+        if handler.prepare is not SessionMixin.prepare or _guards_behind(handler):
+            members["prepare"] = _before_verb(handler.prepare)
+        members |= _verbs(handler, check=policy.authenticated)
+        if issubclass(handler, WebSocketHandler):
+            members |= _socket(handler, check=policy.authenticated)
+            bases = (handler, Handshake)
+    elif policy.authenticated:
+        members |= guarded(handler, policy)
     if converters:
         members["prepare"] = _convert(members.get("prepare", handler.prepare), converters)
     if not members:
@@ -51,6 +57,12 @@ def bind(
     return cast("type[RequestHandler]", type(handler.__name__, bases, members))
 
 
+def _guards_behind(handler: type[SessionMixin]) -> bool:
+    """Tell whether a class behind the mixin has a `prepare`, which may answer."""
+    behind = handler.__mro__[handler.__mro__.index(SessionMixin) + 1 :]
+    return next(c for c in behind if "prepare" in vars(c)) is not RequestHandler
+
+
 def _before_verb(original: Method) -> Method:
     """Bind `prepare` or `data_received`, which may answer but mostly leave that to the verb."""
 
@@ -61,26 +73,43 @@ def _before_verb(original: Method) -> Method:
     return method
 
 
-def _one_after_another(first: Method, second: Method) -> Method:
-    async def prepare(self: SessionMixin) -> None:
-        await first(self)
-        result = second(self)
-        if result is not None:
-            await result
-
-    return prepare
-
-
-def _verbs(handler: type[RequestHandler]) -> dict[str, Method]:
+def _verbs(handler: type[SessionMixin], *, check: bool) -> dict[str, Method]:
     verbs = {}
     if handler.data_received is not RequestHandler.data_received:
-        verbs["data_received"] = _before_verb(handler.data_received)
+        verbs["data_received"] = _before_verb(_checked(handler.data_received, check))
     for name in map(str.lower, handler.SUPPORTED_METHODS):
-        handshake = name == "get" and issubclass(handler, WebSocketHandler)
         original = getattr(handler, name, None)
-        if original is not None:
-            verbs[name] = _handshake(original) if handshake else _verb(original)
+        if original is None:
+            continue
+        verbs[name] = _verb(_checked(original, check))
     return verbs
+
+
+def _socket(handler: type[SessionMixin], *, check: bool) -> dict[str, Method]:
+    """Bind what a WebSocket has besides; a `get` of its own is a verb that comes to `Handshake`."""
+    socket = cast("type[WebSocketHandler]", handler)
+    methods = {"on_message": _message(socket.on_message)}
+    if socket.get is WebSocketHandler.get:
+        methods["get"] = _checked(Handshake.get, check)
+    else:
+        methods["finish"] = _finish(socket.finish)
+    return methods
+
+
+def _checked(original: Method, check: bool) -> Method:
+    """Return *original*, in an `authenticated` group with a second look at who comes in.
+
+    A `prepare` may have swallowed the refusal of the first one.
+    """
+    if not check:
+        return original
+
+    @functools.wraps(original)
+    def method(self: SessionMixin, *args: Any, **kwargs: Any) -> Any:
+        self._session_admit()
+        return original(self, *args, **kwargs)
+
+    return method
 
 
 def _verb(original: Method) -> Method:
@@ -93,12 +122,27 @@ def _verb(original: Method) -> Method:
     return verb
 
 
-def _handshake(original: Method) -> Method:
+def _finish(original: Method) -> Method:
     @functools.wraps(original)
-    async def get(self: SessionMixin, *args: Any, **kwargs: Any) -> None:
-        await self._session_handshake(original, *args, **kwargs)
+    def finish(self: SessionMixin, *args: Any, **kwargs: Any) -> Any:
+        if self._session_running and self.get_status() == 101:
+            raise RuntimeError(
+                f"{type(self).__qualname__}.get() opens the WebSocket past its session; "
+                "let it call `await super().get(...)`"
+            )
+        return original(self, *args, **kwargs)
 
-    return get
+    return finish
+
+
+def _message(original: Method) -> Method:
+    @functools.wraps(original)
+    def on_message(self: SessionMixin, message: str | bytes) -> Any:
+        if self._session_socket_ended:  # what the client sent before it heard of the close
+            return None
+        return original(self, message)
+
+    return on_message
 
 
 def _convert(original: Method, converters: Mapping[str, Convert]) -> Method:

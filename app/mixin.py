@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import time
 from typing import Any, cast
 
-from tornado.web import HTTPError
+from tornado.web import Finish, RequestHandler
 
+from app.default_headers import PRIVATE, set_defaults
+from app.guard import admit, load
 from app.policy import SessionPolicy
-from app.sessions.errors import SessionsOff
+from app.sessions.errors import SessionsOff, SessionUnavailable
 from app.sessions.manager import SessionManager
+from app.sessions.pending import Presented
 from app.sessions.session import Session
-from app.sessions.working_copy import outlive_request, refuse_cookies
+from app.sessions.stage import Stage
+from app.sessions.working_copy import refuse_cookies, save
 from app.websocket import SessionWebSocket
 
 
 class SessionMixin(SessionWebSocket):
     """Gives a request handler `self.session`. Put it before `RequestHandler` in the bases.
 
-    A `prepare` of the handler's own begins with `await super().prepare()`. `self.current_user` is
-    `self.session.user` unless `get_current_user` is overridden.
+    A `prepare` of the handler's own begins with `await super().prepare()`. The mixin's methods go
+    on to the class behind it in the bases, so that a guard of a base class runs.
     """
 
-    session_policy: SessionPolicy | None = None
-    """The flags of the route's group; set on the class that a route runs."""
+    _session_identity: tuple[str | None, Any] | None = None  # session.user, and who that is
 
     @property
     def session(self) -> Session:
         """The client's session. Raises `SessionsOff` where there is none, saying why."""
         if self._session_own is None:
-            raise SessionsOff(self._session_why_none())
+            self._session_own = self._session_for_error_page()
         self._session_touched = True
         return self._session_own
+
+    @session.setter
+    def session(self, value: Session) -> None:
+        if value is not self._session_own:  # it is the same in `self.session |= {...}`
+            raise AttributeError(
+                "self.session cannot be replaced; use self.session.clear() and "
+                "self.session.update(...)"
+            )
 
     async def session_of(self, manager: SessionManager) -> Session:
         """Return the client's session with *manager*, that of another group of this application.
@@ -51,49 +62,106 @@ class SessionMixin(SessionWebSocket):
                 f"{type(self).__qualname__}: session_of() takes the manager of a group of this "
                 "application; pass it as sessions= to one"
             )
-        session = await self._session_load(manager, self.session_policy)
+        began = time.time()
+        session = await load(self, manager, self.session_policy)
+        if manager in self._session_others:  # two asked at the same time
+            return self._session_others[manager]
+        if session.user is not None and not self._session_head_sent:
+            set_defaults(self, PRIVATE)
         if self._session_head_sent:
             refuse_cookies(session)
-        if self._session_on_socket:
-            outlive_request(session)
         self._session_others = {**self._session_others, manager: session}
+        if self._session_on_socket:
+            self._session_watch(manager, session, began)
         return session
 
     async def prepare(self) -> None:
-        """Load the session; 503 when the store fails, 401 when the group requires one."""
-        self._session_prepared = True
-        policy = self.session_policy
-        if policy is None or policy.manager is None:
-            return
-        self._session_own = await self._session_load(policy.manager, policy)
-        if policy.required and not self.session.live:
-            raise HTTPError(401, f"group {policy.group} requires a session")
+        """Load the session, let users only into an `authenticated` group, then go on behind.
 
-    def _session_load(self, manager: SessionManager, policy: SessionPolicy) -> Awaitable[Session]:
-        request = self.request
-        return manager.load(
-            request.headers.get("Cookie"),
-            over_tls=request.protocol == "https",
-            read_only=policy.read_only,
-        )
+        Raises `SessionUnavailable` (503), and what `app.guard.admit` raises.
+        """
+        policy = self.session_policy
+        if policy is not None and policy.manager is not None:
+            try:
+                own = self._session_own = await load(self, policy.manager, policy)
+            except SessionUnavailable as error:
+                self._session_unavailable = error.what
+                raise
+            self._session_prepared = True
+            if own.user is not None:
+                set_defaults(self, PRIVATE)
+            if policy.authenticated:
+                if not self.current_user:
+                    if own.live:
+                        await save(own)  # extends it: whoever is refused has presented it, too
+                elif own.user is None:
+                    set_defaults(self, PRIVATE)
+                self._session_admit()
+        behind = super().prepare()
+        if behind is not None:
+            await behind
 
     def get_current_user(self) -> Any:
-        """Return the user whom the session is signed in as."""
-        if self.session_policy is None or self.session_policy.manager is None:
-            return super().get_current_user()
-        if self._session_own is None and self._session_sending_error:
-            return None  # the page of an error that came before the session was loaded
-        return self.session.user
+        """Return whom the class behind says, if it says it, else whom the session belongs to."""
+        behind = super().get_current_user
+        if getattr(behind, "__func__", None) is not RequestHandler.get_current_user:
+            return behind()
+        return self.session.user if self._session_is_on() else None
+
+    @property
+    def current_user(self) -> Any:
+        """Who the user is, by `get_current_user`, asked again when the session's user changes."""
+        user = None if self._session_own is None else self._session_own.user
+        identity = self._session_identity
+        if identity is None or identity[0] != user:
+            identity = self._session_identity = (user, self.get_current_user())
+        return identity[1]
+
+    @current_user.setter
+    def current_user(self, value: Any) -> None:
+        user = None if self._session_own is None else self._session_own.user
+        self._session_identity = (user, value)
+
+    def _session_admit(self) -> None:
+        """Raise unless a user is signed in."""
+        session, policy = self._session_own, cast(SessionPolicy, self.session_policy)
+        if session is None:
+            raise RuntimeError(self._session_why_unprepared())
+        self._session_touched = True
+        if self._session_finishing:
+            raise Finish  # it is answered
+        admit(self, policy, self.current_user, session)
+
+    def _session_check_prepared(self) -> None:
+        if not self._session_prepared:
+            if self._session_unavailable is not None:  # which prepare() has swallowed
+                raise SessionUnavailable(self._session_unavailable)
+            raise RuntimeError(self._session_why_unprepared())
+        if cast(SessionPolicy, self.session_policy).authenticated:
+            self._session_admit()
+
+    def _session_why_unprepared(self) -> str:
+        return (
+            f"{type(self).__qualname__}.prepare() did not run SessionMixin.prepare(): "
+            "make it an async method that begins with `await super().prepare()`"
+        )
+
+    def _session_for_error_page(self) -> Session:
+        """Return an empty session for the page of an error that came before it was loaded."""
+        policy = self.session_policy
+        if not self._session_sending_error or policy is None or policy.manager is None:
+            raise SessionsOff(self._session_why_none())
+        return Session(policy.manager, None, Presented(0.0), Stage.ERROR_PAGE)
+
+    def _session_is_on(self) -> bool:
+        return self.session_policy is not None and self.session_policy.manager is not None
 
     def _session_why_none(self) -> str:
         name, policy = type(self).__qualname__, self.session_policy
         if policy is None:
             return f"{name} runs outside make_app(): list it as a Route in Config.routes"
         if policy.manager is not None:
-            return (
-                f"{name}: the session is not loaded yet; `await super().prepare()` comes first, "
-                "and the page of an error before it has none"
-            )
+            return f"{name}: the session is not loaded yet; `await super().prepare()` comes first"
         if policy.decided_by:
             return (
                 f"{name}: sessions are off in group {policy.group}, by sessions=False on group "

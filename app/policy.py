@@ -15,7 +15,7 @@ class SessionPolicy:
 
     manager: SessionManager | None
     read_only: bool
-    required: bool
+    authenticated: bool
     group: str
     """Path of the route's group, for messages."""
     decided_by: str

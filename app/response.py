@@ -12,14 +12,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from tornado.escape import native_str
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
-from app.sessions.errors import SessionConflict, SessionUnavailable
+from app.default_headers import NO_HEADERS
+from app.guard import headers_of
+from app.policy import SessionPolicy
+from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
 from app.sessions.session import Session
 from app.sessions.working_copy import (
@@ -29,6 +33,7 @@ from app.sessions.working_copy import (
     is_unsaved,
     refuse_cookies,
     save,
+    show_error_page,
     take_cookie,
 )
 
@@ -45,16 +50,21 @@ Method = Callable[..., Any]
 class SessionResponse(_Handler):
     """The half of `SessionMixin` that its users do not see."""
 
+    session_policy: SessionPolicy | None = None
+    """The flags of the route's group; set on the class that a route runs."""
+
     _session_own: Session | None = None
     _session_others: Mapping[SessionManager, Session] = MappingProxyType({})
     _session_prepared = False
+    _session_unavailable: str | None = None  # what the store said when it was to load
     _session_touched = False
     _session_running = False  # one of them is running: the response waits
     _session_finishing = False  # finish() was called meanwhile
     _session_flush: asyncio.Future[None] | None = None
     _session_head_sent = False
+    _session_on_socket = False  # the handshake is done: nothing waits for the response any more
     _session_sending_error = False
-    _session_may_retry = False
+    _session_defaults: Mapping[str, str] = NO_HEADERS
 
     @property
     def _session_all(self) -> tuple[Session, ...]:
@@ -87,13 +97,45 @@ class SessionResponse(_Handler):
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None))[1]
-        self._session_may_retry = isinstance(error, (SessionConflict, SessionUnavailable))
+        self._session_defaults = {**self._session_defaults, **headers_of(error)}
         if self._session_running and self._session_finishing:
             self._session_finishing = False  # the error takes the place of the response that waits
             del self.write
         self._session_sending_error = True
+        if not self._session_running:  # else what the page changes is saved with all the rest
+            for session in self._session_all:
+                show_error_page(session)
         super().send_error(status_code, **kwargs)
         self._session_sending_error = False
+
+    def set_cookie(self, name: str, value: str | bytes, *args: Any, **kwargs: Any) -> None:
+        """Set a cookie, but not the session's, which only the session itself sends."""
+        name = native_str(name)
+        given = {key.lower(): option for key, option in kwargs.items()}  # Tornado takes any case
+        domain = given.get("domain", args[0] if args else None)
+        path = given.get("path", args[2] if len(args) > 2 else "/")
+        at = self.request.path
+        if any(m.cookie.is_same(name, domain, path, at) for m in self._session_managers()):
+            log.warning(
+                "%s: set_cookie(), clear_cookie() and clear_all_cookies() leave the session's "
+                "cookie %s alone; use session.destroy() or session.regenerate()",
+                at,
+                name,
+            )
+            return
+        super().set_cookie(name, value, *args, **kwargs)
+
+    def _session_managers(self) -> Iterable[SessionManager]:
+        """All whose cookies this response may have to send: `session_of` may come later."""
+        policy = self.session_policy
+        if policy is None or policy.manager is None:
+            return ()
+        managers: Iterable[SessionManager] = cast(Any, self.application).managers
+        return managers
+
+    def _session_check_prepared(self) -> None:
+        """Raise unless the method that comes after `prepare` may run."""
+        raise NotImplementedError
 
     async def _session_await_flush(self) -> None:
         flush, self._session_flush = self._session_flush, None
@@ -124,8 +166,6 @@ class SessionResponse(_Handler):
                     self._session_add_cookie(cookie)
         if self._session_touched:
             self.add_header("Vary", "Cookie")
-        if self._session_may_retry:
-            self.set_header("Retry-After", "1")
 
     def _session_add_cookie(self, cookie: str) -> None:
         self.add_header("Set-Cookie", cookie)
@@ -164,8 +204,8 @@ class SessionResponse(_Handler):
 
     async def _session_save_after(self, error: Exception) -> None:
         """Save as the status says that *error* leads to."""
-        if isinstance(error, SessionUnavailable):  # the store need not be asked again
-            return
+        if self._session_on_socket or isinstance(error, SessionUnavailable):
+            return  # in the latter case the store need not be asked again
         if isinstance(error, (Finish, StreamClosedError)):  # a client that left changes nothing
             await self._session_save(self.get_status())
         else:
@@ -206,6 +246,8 @@ class SessionResponse(_Handler):
                 if self._session_flush is not None:
                     await self._session_await_flush()
         except Exception as error:
+            if isinstance(error, TypeError):
+                _explain_session_in_json(error)
             await self._session_save_after(error)
             raise
         finally:
@@ -213,11 +255,9 @@ class SessionResponse(_Handler):
             if self._session_finishing:
                 del self.write  # an error page may still have to be written
         if not is_verb and not self._session_finishing:
-            if not self._session_prepared:
-                raise RuntimeError(
-                    f"{type(self).__qualname__}.prepare() did not run SessionMixin.prepare(): "
-                    "make it an async method that begins with `await super().prepare()`"
-                )
+            self._session_check_prepared()
+            return
+        if self._session_on_socket:
             return
         own = self._session_own
         if own is not None and (self._session_others or not freeze_unchanged(own)):
@@ -239,6 +279,12 @@ async def _extend(session: Session) -> None:
         await save(session)
     except SessionUnavailable as error:
         log.warning("a session's life was not extended: %s", error.what)
+
+
+def _explain_session_in_json(error: TypeError) -> None:
+    """Name the mend where a session was given to `write` or `json.dumps`, which take a dict."""
+    if "write() only accepts" in str(error) or "Session is not JSON serializable" in str(error):
+        error.add_note("The session itself is not a dict; pass dict(self.session)")
 
 
 def _done() -> asyncio.Future[None]:

@@ -1,21 +1,23 @@
-"""Serving: listen, start, and stop without cutting off a request or a WebSocket."""
+"""Serving: start, and stop without cutting off a request or a WebSocket."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
+from tornado.http1connection import HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
-from tornado.process import fork_processes
+from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 
+from app.acceptor import Acceptor
 from app.application import Application
+from app.connections import ClientStream, Connections
+from app.limits import Limits
 
 log = logging.getLogger(__name__)
 
@@ -26,55 +28,51 @@ GOING_AWAY = 1001
 """What a WebSocket is closed with then (RFC 6455, section 7.4.1)."""
 
 
-class CannotListen(Exception):
-    """The address is taken or not ours; the text says which and what to do."""
+class Server(HTTPServer):
+    """Tornado's server, with its connections counted and bounded by *limits*."""
 
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        """Everything is in `initialize`, as Tornado has it."""
 
-def listen(port: int, address: str) -> list[socket.socket]:
-    """Bind *port* (0: any free one) on *address* ("": all). Raises `CannotListen`."""
-    try:
-        return bind_sockets(port, address or None)
-    except OSError as error:
-        where = f"port {port} on {address or 'all addresses'}"
-        if error.errno == errno.EADDRINUSE:
-            raise CannotListen(f"{where} is in use; choose another with --port") from None
-        reason = error.strerror or str(error)
-        raise CannotListen(f"cannot listen on {where}: {reason}; see --port, --address") from None
-    except UnicodeError:
-        raise CannotListen(f"{address!r} is not an address; see --address") from None
+    def initialize(  # type: ignore[override]  # it takes limits in the place of Tornado's options
+        self, application: Application, limits: Limits, *, xheaders: bool = False
+    ) -> None:
+        super().initialize(
+            application,
+            xheaders=xheaders,
+            max_body_size=limits.max_body_size,
+            body_timeout=limits.body_timeout,
+        )
+        self.conn_params.header_timeout = None  # the connections are watched instead
+        self._client_connections = Connections(limits, lambda: application.activity.requests)
+        self._acceptor: Acceptor | None = None
 
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept connections on *sockets*, which is called once."""
+        self._acceptor = Acceptor(list(sockets), self._client_connections, self._admit)
+        self._client_connections.watch()
 
-def address_of(sockets: list[socket.socket]) -> str:
-    """Return a URL of what *sockets* listen on, for a person to open."""
-    host, port = sockets[0].getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        host = "localhost"
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    def stop(self) -> None:
+        if self._acceptor is not None:
+            self._acceptor.stop()
+            self._acceptor = None
+        super().stop()
 
+    def _admit(self, connection: socket.socket, address: Any) -> None:
+        self.handle_stream(self._client_connections.add(connection), address)
 
-def fork(processes: int, announce: Callable[[], None]) -> int | None:
-    """Go on in *processes* children (0: one a core); return in each what tells it to stop.
+    def start_request(
+        self, server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
+        stream = cast(ClientStream, cast(HTTP1ServerConnection, server_conn).stream)
+        stream.requests += 1
+        stream.silent = True  # bytes that came along with the request before are not seen
+        return super().start_request(server_conn, request_conn)
 
-    The parent stays behind, restarts children that die, and on SIGTERM or SIGINT lets them all
-    stop: it closes a pipe of which each child has the other end, so that they stop too when the
-    parent is killed. The parent calls *announce* when it can be told. Returns `None`
-    without forking for one process.
-    """
-    if processes == 1:
-        return None
-    told, tell = os.pipe()
-    open_in_parent = [tell]
-
-    def stop_children(*_: object) -> None:
-        if open_in_parent:
-            os.close(open_in_parent.pop())
-
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, stop_children)
-    announce()
-    fork_processes(processes)  # returns in the children only
-    stop_children()
-    return told
+    def on_close(self, server_conn: object) -> None:
+        """Tornado is done with a connection: it was closed, or became a WebSocket."""
+        cast(ClientStream, cast(HTTP1ServerConnection, server_conn).stream).serves_http = False
+        super().on_close(server_conn)
 
 
 async def serve(
@@ -82,6 +80,7 @@ async def serve(
     sockets: list[socket.socket],
     *,
     xheaders: bool = False,
+    limits: Limits | None = None,
     parent: int | None = None,
     announce: Callable[[], None] | None = None,
     drain_seconds: float = DRAIN_SECONDS,
@@ -97,7 +96,7 @@ async def serve(
     if parent is not None:
         loop.add_reader(parent, stop.set)
     application = make()
-    server = HTTPServer(application, xheaders=xheaders)
+    server = Server(application, limits or Limits(), xheaders=xheaders)
     server.add_sockets(sockets)
     if announce is not None:
         announce()
@@ -117,22 +116,26 @@ async def serve(
 async def _drain(server: HTTPServer, application: Application, seconds: float) -> None:
     log.info(
         "stopping: %d requests in flight, %d open WebSockets",
-        application.activity.requests,
+        len(application.activity.requests),
         len(application.activity.sockets),
     )
     server.stop()
     server.conn_params.no_keep_alive = True
     deadline = time.monotonic() + seconds
-    while application.activity.requests or application.activity.sockets:
+    activity = application.activity
+    while activity.requests or activity.sockets or application.unsettled:
         if time.monotonic() >= deadline:
-            log.warning(
-                "%d requests and %d WebSockets were cut off after %g s",
-                application.activity.requests,
-                len(application.activity.sockets),
-                seconds,
-            )
+            if activity.requests or activity.sockets:  # of unsettled rotations their manager tells
+                log.warning(
+                    "%d requests and %d WebSockets were cut off after %g s",
+                    len(activity.requests),
+                    len(activity.sockets),
+                    seconds,
+                )
             break
-        for handler in application.activity.sockets:  # again: a handshake may have been in flight
+        for handler in list(
+            application.activity.sockets
+        ):  # again: a handshake may have been in flight
             handler.close(GOING_AWAY)
         await asyncio.sleep(0.02)
     await server.close_all_connections()

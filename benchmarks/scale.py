@@ -107,7 +107,7 @@ async def _memory(few: int, many: int) -> dict[str, float]:
 def _record(number: int, now: float, secret: bytes) -> Record:
     data: dict[str, Any] = {"name": f"Ada{number}", "count": number}
     id = random.randbytes(16)
-    return Record(id, hash_secret(secret), now, now + 24 * 3600, data)
+    return Record(id, hash_secret("session", secret), now, now + 24 * 3600, data)
 
 
 async def _filled(count: int) -> Filled:

@@ -14,15 +14,31 @@ class Health(TextHandler):
     def get(self) -> None:
         self.write("ok\n")
 
+    head = get
+
+    def options(self) -> None:
+        self.set_header("Allow", "GET, HEAD, OPTIONS")
+        self.get()
+
 
 class Ready(TextHandler):
-    """Answers "ready" when every store answers; 503 and the reasons when not (readiness)."""
+    """Answers "ready" when every store answers; 503 when not (readiness).
+
+    The page is public: it names the cookies whose sessions are not there; the log says why.
+    """
 
     async def get(self) -> None:
-        failures = await cast(Application, self.application).ping()
-        if failures:
+        failing = await cast(Application, self.application).readiness.failing()
+        if failing:
             self.set_status(503)
             self.set_header("Retry-After", "1")
-            self.write("".join(f"not ready: {failure.what}\n" for failure in failures))
+            self.write(f"not ready: {', '.join(failing)}\n")
         else:
             self.write("ready\n")
+
+    head = get
+
+    async def options(self) -> None:
+        """Answer as GET does, for proxies that check by OPTIONS."""
+        self.set_header("Allow", "GET, HEAD, OPTIONS")
+        await self.get()

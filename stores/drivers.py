@@ -49,9 +49,15 @@ MONGODB = Database("MongoDB needs", "make install", "stores.mongo", "MongoStore"
 REDIS = Database("Redis and Valkey need", "make install EXTRAS=redis", "stores.redis", "RedisStore")
 SQL = _sql("SQL databases need", "postgresql (or mysql, or sqlite)")
 
+_REDIS_AND_VALKEY = ("redis", "rediss", "valkey", "valkeys")
+_REDIS_SCHEMES = (
+    *(s + kind for kind in ("", "+cluster", "+sentinel") for s in _REDIS_AND_VALKEY),
+    *("unix", "redis+unix", "valkey+unix"),
+)
+
 BY_SCHEME = {
     **dict.fromkeys(("mongodb", "mongodb+srv"), MONGODB),
-    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys", "redis+cluster"), REDIS),
+    **dict.fromkeys(_REDIS_SCHEMES, REDIS),
     **dict.fromkeys(("postgresql", "postgres"), _sql("PostgreSQL needs", "postgresql")),
     "mysql": _sql("MySQL needs", "mysql"),
     "mariadb": _sql("MariaDB needs", "mysql"),

@@ -1,8 +1,9 @@
-"""Sessions in the memory of this process. They end with the process."""
+"""Sessions in the memory of this process: the default, lost when the process ends."""
 
 from __future__ import annotations
 
 import logging
+import marshal
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
@@ -11,32 +12,51 @@ from stores.contract import Change, ConfigurationError, Outcome, Record, Store
 
 log = logging.getLogger(__name__)
 
+OVERHEAD = 300
+"""Bytes that a record takes beside its packed form: two keys, three entries, two object headers."""
+
+NEW, ANONYMOUS, SIGNED_IN = range(3)
+GROUPS = ("sessions whose cookie never came back", "anonymous sessions", "signed-in sessions")
+"""What is evicted first, second and last; in each group, the least recently used first."""
+
 
 class MemoryStore(Store):
-    """Keeps at most *max_sessions* records; a full store evicts the least recently used one.
+    """Keeps at most *max_sessions* records that take at most *max_bytes* of memory.
 
-    An eviction signs a user out early, so the log has a warning (at the first eviction, then at
-    every thousandth). Raises `ConfigurationError` when *max_sessions* is less than 1.
+    When it is full, it evicts sessions whose cookie never came back, then anonymous ones, then
+    signed-in ones, each group the least recently used first. An eviction ends a session early. The
+    log tells of the first one of each group, and of each thousandth. Raises `ConfigurationError`
+    for a bound that keeps nothing.
     """
 
     timeout = None
     shared = False
 
-    def __init__(self, max_sessions: int = 100_000) -> None:
+    def __init__(self, max_sessions: int = 100_000, max_bytes: int = 256 * 1024 * 1024) -> None:
         if max_sessions < 1:
-            raise ConfigurationError(f"max_sessions is {max_sessions}; it must be at least 1")
+            raise ConfigurationError(f"max_sessions is {max_sessions}: give at least 1")
+        if max_bytes < 1024:
+            raise ConfigurationError(f"max_bytes is {max_bytes}: give at least 1024")
         self.max_sessions = max_sessions
-        self._records: OrderedDict[bytes, Record] = OrderedDict()
-        # Ids by the minute in which they expire, so that a sweep visits expired records only.
+        self.max_bytes = max_bytes
+        # Packed, a record is half as large, and nothing that the garbage collector walks through.
+        self._groups: tuple[OrderedDict[bytes, bytes], ...] = tuple(OrderedDict() for _ in GROUPS)
+        self._bytes = 0
+        # Ids by the minute in which they expire, so that a sweep looks at expired records only.
         self._by_minute: dict[int, set[bytes]] = {}
-        self._evictions = 0
+        self._evicted = [0] * len(GROUPS)
 
     @property
     def name(self) -> str:
         return "memory:"
 
     def __len__(self) -> int:
-        return len(self._records)
+        return sum(map(len, self._groups))
+
+    @property
+    def size(self) -> int:
+        """Bytes that the records take, as far as can be told cheaply."""
+        return self._bytes
 
     async def open(self) -> None:
         pass
@@ -50,10 +70,17 @@ class MemoryStore(Store):
     async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
         found = {}
         for id in ids:
-            record = self._records.get(id)
-            if record is not None:
-                self._records.move_to_end(id)
-                found[id] = record
+            for group in self._groups:
+                packed = group.get(id)
+                if packed is None:
+                    continue
+                if group is self._groups[NEW]:  # its cookie came back
+                    del group[id]
+                    self._groups[ANONYMOUS][id] = packed
+                else:
+                    group.move_to_end(id)
+                found[id] = _unpack(id, packed)
+                break
         return found
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
@@ -63,9 +90,9 @@ class MemoryStore(Store):
         removed = 0
         for minute in sorted(m for m in self._by_minute if (m + 1) * 60 <= now):
             ids = self._by_minute[minute]
-            # Not by an iterator: each new one would pass over the empty places of removed ids.
+            # By pop(): an iterator would pass, each time anew, over the places of all that went.
             while ids and removed < limit:
-                del self._records[ids.pop()]
+                self._drop(ids.pop())
                 removed += 1
             if ids:
                 break
@@ -73,29 +100,33 @@ class MemoryStore(Store):
         return removed
 
     def _apply(self, change: Change) -> Outcome:
-        before = self._records.get(change.id)
+        id = change.id
+        group = next((group for group in self._groups if id in group), None)
+        before = None if group is None else _unpack(id, group[id])
         outcome, after = apply_change(before, change)
         if after is before:
             return outcome
-        if after is None:
-            self._remove(change.id)
-        elif before is None:
-            self._insert(after)
-        else:
-            if after.expires != before.expires:
-                self._forget_expiry(before)
+        if group is not None:
+            self._bytes -= len(group.pop(id)) + OVERHEAD
+        if before is not None and (after is None or after.expires != before.expires):
+            self._forget_expiry(before)
+        if after is not None:
+            if before is None or after.expires != before.expires:
                 self._note_expiry(after)
-            self._records[change.id] = after
-            self._records.move_to_end(change.id)
+            number = SIGNED_IN if after.user is not None else NEW if before is None else ANONYMOUS
+            packed = _pack(after)
+            self._groups[number][id] = packed
+            self._bytes += len(packed) + OVERHEAD
+            self._evict()
         return outcome
 
-    def _insert(self, record: Record) -> None:
-        self._records[record.id] = record
-        self._note_expiry(record)
-        self._evict()
-
-    def _remove(self, id: bytes) -> None:
-        self._forget_expiry(self._records.pop(id))
+    def _drop(self, id: bytes) -> bytes:
+        for group in self._groups:
+            packed = group.pop(id, None)
+            if packed is not None:
+                self._bytes -= len(packed) + OVERHEAD
+                return packed
+        raise KeyError(id)
 
     def _note_expiry(self, record: Record) -> None:
         self._by_minute.setdefault(int(record.expires // 60), set()).add(record.id)
@@ -108,13 +139,26 @@ class MemoryStore(Store):
             del self._by_minute[minute]
 
     def _evict(self) -> None:
-        while len(self._records) > self.max_sessions:
-            self._remove(next(iter(self._records)))
-            if self._evictions % 1000 == 0:
+        """Remove what is over the bounds."""
+        while len(self) > self.max_sessions or self._bytes > self.max_bytes:
+            number = next(i for i, group in enumerate(self._groups) if group)
+            id = next(iter(self._groups[number]))
+            self._forget_expiry(_unpack(id, self._drop(id)))
+            if self._evicted[number] % 1000 == 0:
                 log.warning(
-                    "the memory store is full (%d sessions) and evicts the least recently used; "
-                    "%d were evicted before",
-                    self.max_sessions,
-                    self._evictions,
+                    "the memory store is full (%d sessions, %d kB): it evicts %s; "
+                    "%d of them so far",
+                    len(self),
+                    self._bytes // 1000,
+                    GROUPS[number],
+                    self._evicted[number] + 1,
                 )
-            self._evictions += 1
+            self._evicted[number] += 1
+
+
+def _pack(record: Record) -> bytes:
+    return marshal.dumps((*record[1:4], dict(record.data), *record[5:]))
+
+
+def _unpack(id: bytes, packed: bytes) -> Record:
+    return Record(id, *marshal.loads(packed))  # noqa: S302 - packed in this process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,15 @@ from tests.helpers.clock import FakeClock
 from tests.helpers.site import Site
 
 pytest_plugins = ["tests.helpers.every_store", "tests.helpers.fixtures_servers"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def first_loop() -> Iterator[None]:
+    """Hold the loop that pytest-tornado asks for first; asyncio.run() would leave it unclosed."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.close()
 
 
 @pytest.fixture

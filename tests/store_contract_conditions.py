@@ -122,7 +122,7 @@ class ConditionsContract:
             await opened.write([Create(record)])
             updates = [
                 Update(record.id, {f"k{n}": "x" * size}, limit=LIMIT)
-                for n in range(4 * LIMIT // size)
+                for n in range(3 * LIMIT // (size + 10))
             ]
             answers = await asyncio.gather(
                 *(opened.write(updates[i::4]) for i in range(4)),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Self
 
 from app.sessions import values
 from stores.contract import JSON
@@ -68,6 +68,27 @@ class DeltaMapping(MutableMapping[str, "JSON"]):
         if self:
             self._refuse_change(begins=False)
             self._local = dict.fromkeys(self._base, _REMOVED)
+
+    # What a dict has besides a MutableMapping
+
+    def copy(self) -> dict[str, JSON]:
+        """Return a dict of what is here; it is no session, so that a change of it is not saved."""
+        return dict(self)
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: object) -> dict[str, JSON]:
+        return {key: values.copy(value) for key, value in self.items()}
+
+    def __or__(self, other: Mapping[str, JSON]) -> dict[str, JSON]:
+        return {**self, **other} if isinstance(other, Mapping) else NotImplemented
+
+    def __ror__(self, other: Mapping[str, JSON]) -> dict[str, JSON]:
+        return {**other, **self} if isinstance(other, Mapping) else NotImplemented
+
+    def __ior__(self, other: Mapping[str, JSON] | Iterable[tuple[str, JSON]]) -> Self:
+        self.update(other)
+        return self
 
     def __contains__(self, key: object) -> bool:
         if key in self._local:

@@ -8,13 +8,17 @@
       SessionReadOnly (RuntimeError)    a change in a read_only group
       SessionCommitted (RuntimeError)   a change that comes too late for this response
       SessionTooLarge                   413: the session would pass max_bytes
+      NotAuthenticated                  401: the group takes signed-in users only
       SessionConflict                   409: the token was replaced meanwhile; retry
       SessionUnavailable                503: the store did not answer
 
-The last three are Tornado `HTTPError`s: uncaught, they become the response.
+The last four are Tornado `HTTPError`s: uncaught, they become the response, with their *headers*.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from tornado.web import HTTPError
 
@@ -22,6 +26,7 @@ from stores.contract import ConfigurationError as ConfigurationError
 
 __all__ = [
     "ConfigurationError",
+    "NotAuthenticated",
     "SessionCommitted",
     "SessionConflict",
     "SessionError",
@@ -51,23 +56,41 @@ class SessionCommitted(SessionError, RuntimeError):
 class SessionTooLarge(SessionError, HTTPError):
     """The session would hold more than the manager's `max_bytes`; nothing of it was written."""
 
-    def __init__(self, size: int, max_bytes: int) -> None:
+    def __init__(self, size: int | None, max_bytes: int, key: str = "") -> None:
         self.size = size
         self.max_bytes = max_bytes
+        what = f"{size} bytes" if size is not None else "too much, by requests at the same time"
+        largest = f", most of it under the key {key[:40]!r}" if key else ""
         HTTPError.__init__(
-            self, 413, f"the session would hold {size} bytes; max_bytes is {max_bytes}"
+            self, 413, f"the session would hold {what}{largest}; max_bytes is {max_bytes}"
         )
 
 
-class SessionConflict(SessionError, HTTPError):
-    """The request's token was replaced by another response; sent again, the request succeeds."""
+class NotAuthenticated(SessionError, HTTPError):
+    """The handler's group is `authenticated` and the client is nobody."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, realm: str) -> None:
+        # RFC 9110 demands a challenge with 401; no scheme is registered for cookies.
+        self.headers = {"WWW-Authenticate": f'Cookie realm="{realm}"'}
+        HTTPError.__init__(self, 401, what)
+
+
+class SessionConflict(SessionError, HTTPError):
+    """The request's token was replaced by another response; sent again, the request succeeds.
+
+    *retry_after* is in seconds.
+    """
+
+    def __init__(self, what: str, retry_after: int = 1) -> None:
+        self.retry_after = retry_after
+        self.headers = {"Retry-After": str(retry_after)}
         HTTPError.__init__(self, 409, what, reason="Session Token Replaced, Retry")
 
 
 class SessionUnavailable(SessionError, HTTPError):
     """The store failed or took too long. The text names the store and holds no secret."""
+
+    headers: Mapping[str, str] = MappingProxyType({"Retry-After": "1"})
 
     def __init__(self, what: str) -> None:
         self.what = what

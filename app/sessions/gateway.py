@@ -7,22 +7,36 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
+from app.sessions import token
 from app.sessions.batching import Batcher
 from app.sessions.errors import SessionUnavailable
 from app.sessions.sweeper import Sweeper
-from stores.contract import Change, ConfigurationError, Outcome, Record, Store, StoreUnavailable
+from stores.contract import (
+    Change,
+    ConfigurationError,
+    Outcome,
+    Record,
+    Store,
+    StoreUnavailable,
+    Unreadable,
+)
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
 
+MAX_TOLD = 10_000
+"""Unreadable records that the log tells of, each once."""
+
+
 class Gateway:
     """All traffic of one manager with its store.
 
     Whatever goes wrong in the store, and taking longer than its `timeout`, is `SessionUnavailable`.
+    *since* is the moment (`time.monotonic`) from which that time counts, this call's by default.
     """
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
@@ -30,45 +44,94 @@ class Gateway:
         self._never_waits = store.timeout is None  # so there is nothing to put together
         self._opened = False
         self._opening: asyncio.Task[None] | None = None
-        self._loads = Batcher(self._send_loads, store.timeout)
-        self._writes = Batcher(self._send_writes, store.timeout)
+        name = f"store {store.name}"
+        self._loads = Batcher(self._send_loads, store.timeout, name)
+        self._writes = Batcher(self._send_writes, store.timeout, name)
         self._sweeper = Sweeper(self._sweep, clock)
+        self._told_unreadable: set[bytes] = set()
 
-    async def load(self, id: bytes) -> Record | None:
-        """Return the record of *id*, read after this call began."""
+    @property
+    def is_open(self) -> bool:
+        return self._opened
+
+    async def load(self, id: bytes, since: float | None = None) -> Record | None:
+        """Return the record of *id*, read after this call began; `None` if it cannot be read.
+
+        Raises `SessionUnavailable`.
+        """
         if not self._opened:
+            since = time.monotonic() if since is None else since
             await self.open()
         if self._never_waits:
             try:
                 answer = (await self.store.load((id,))).get(id)
-            except Exception as error:
-                raise self._unavailable(error) from None
-            return self._or_raise(answer)
-        return self._or_raise(await self._loads.submit(id))
+            except BaseException as error:
+                raise self._failure(error) from None
+        else:
+            answer = await self._loads.submit(id, _passed(since))
+        return answer if answer is None or type(answer) is Record else self._resolve(id, answer)
 
-    async def load_each(self, ids: Sequence[bytes]) -> list[Record | None]:
-        """Return the record of each id, from one call of the store."""
+    async def load_each(
+        self, ids: Sequence[bytes], since: float | None = None
+    ) -> list[Record | None]:
+        """Return the record of each id, or `None`. Raises `SessionUnavailable`."""
         if not self._opened:
+            since = time.monotonic() if since is None else since
             await self.open()
-        return [self._or_raise(answer) for answer in await self._send_loads(ids)]
+        if self._never_waits:
+            answers = await self._send_loads(ids)
+        else:
+            answers = await self._loads.submit_all(ids, _passed(since))
+        return [self._resolve(id, answer) for id, answer in zip(ids, answers, strict=True)]
 
-    async def write(self, change: Change) -> Outcome:
-        """Apply *change*; when this returns, the store has acknowledged it."""
+    async def write(self, change: Change, since: float | None = None) -> Outcome:
+        """Apply *change*; when this returns, the store has acknowledged it.
+
+        Raises `SessionUnavailable`.
+        """
         if not self._opened:
+            since = time.monotonic() if since is None else since
             await self.open()
         if self._never_waits:
             try:
                 outcomes = await self.store.write((change,))
-            except Exception as error:
-                raise self._unavailable(error) from None
-            return self._or_raise(outcomes[0])
-        return self._or_raise(await self._writes.submit(change))
+                outcome = outcomes[0] if len(outcomes) == 1 else self._refuse(len(outcomes), 1)
+            except BaseException as error:
+                raise self._failure(error) from None
+        else:
+            outcome = await self._writes.submit(change, _passed(since))
+        if type(outcome) is Outcome:
+            return outcome
+        self._raise_wrong(outcome)
+
+    async def write_all(
+        self, changes: Sequence[Change], since: float | None = None
+    ) -> list[Outcome]:
+        """Apply *changes* together, in any order; return what became of each.
+
+        Raises `SessionUnavailable` if that is not known of one of them.
+        """
+        if len(changes) == 1:
+            return [await self.write(changes[0], since)]
+        if not changes:
+            return []
+        if not self._opened:
+            since = time.monotonic() if since is None else since
+            await self.open()
+        if self._never_waits:
+            answers = await self._send_writes(changes, 0.0)
+        else:
+            answers = await self._writes.submit_all(changes, _passed(since))
+        return [
+            answer if type(answer) is Outcome else self._raise_wrong(answer) for answer in answers
+        ]
 
     async def ping(self) -> None:
         """Return when the store is open and answers."""
+        since = time.monotonic()
         if not self._opened:
             await self.open()
-        await self._guard(self.store.ping())
+        await self._call(_passed(since), self.store.ping)
 
     async def open(self) -> None:
         """Open the store unless it is open; who comes while it is being opened waits along."""
@@ -76,7 +139,13 @@ class Gateway:
             return
         if self._opening is None:
             self._opening = asyncio.ensure_future(self._open())
-        await asyncio.shield(self._opening)
+        opening = self._opening
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if opening.cancelled() and not _is_cancelled():
+                raise SessionUnavailable(f"store {self.store.name}: it was closed") from None
+            raise
 
     async def close(self) -> None:
         """Close the store; it is opened again if it is used again."""
@@ -88,44 +157,98 @@ class Gateway:
 
     async def _open(self) -> None:
         try:
-            await self._guard(self.store.open())
+            await self._call(0.0, self.store.open)
             self._opened = True
-            self._sweeper.start()
+            if not self.store.expires_itself:
+                self._sweeper.start()
         finally:
             self._opening = None
 
     async def _send_loads(
         self, ids: Sequence[bytes], waited: float = 0.0
-    ) -> Sequence[Record | StoreUnavailable | None]:
-        found = await self._guard(self.store.load(list(dict.fromkeys(ids))), waited)
-        return [found.get(id) for id in ids]
+    ) -> Sequence[Record | Unreadable | StoreUnavailable | None]:
+        found = await self._call(waited, self.store.load, list(dict.fromkeys(ids)))
+        try:
+            return [found.get(id) for id in ids]
+        except Exception as error:
+            raise self._failure(error) from None
 
     async def _send_writes(
-        self, changes: Sequence[Change], waited: float = 0.0
+        self, changes: Sequence[Change], waited: float
     ) -> Sequence[Outcome | StoreUnavailable]:
-        return await self._guard(self.store.write(changes), waited)
+        outcomes = await self._call(waited, self.store.write, changes)
+        try:
+            if len(outcomes) != len(changes):
+                self._refuse(len(outcomes), len(changes))
+            return list(outcomes)
+        except Exception as error:
+            raise self._failure(error) from None
 
     async def _sweep(self, now: float, limit: int) -> int:
-        return await self._guard(self.store.sweep(now, limit))
+        return await self._call(0.0, self.store.sweep, now, limit)
 
-    def _or_raise(self, answer: Answer | StoreUnavailable) -> Answer:
-        """Return *answer*; raise what a part of the store failed with."""
-        if isinstance(answer, StoreUnavailable):
-            raise self._unavailable(answer)
-        return answer
+    def _refuse(self, outcomes: int, changes: int) -> Any:
+        # Nobody can tell which change has which.
+        raise StoreUnavailable(
+            f"write() returned {outcomes} outcomes for {changes} changes; it must return one each"
+        )
 
-    async def _guard(self, operation: Awaitable[Answer], waited: float = 0.0) -> Answer:
+    def _resolve(self, id: bytes, answer: object) -> Record | None:
+        """Return what was found; tell of a record that cannot be read, once.
+
+        Raises what a part of the store failed with.
+        """
+        if answer is None or isinstance(answer, Record):
+            return answer
+        if not isinstance(answer, Unreadable):
+            raise self._wrong("load()", answer, "a Record")
+        if id not in self._told_unreadable and len(self._told_unreadable) < MAX_TOLD:
+            self._told_unreadable.add(id)
+            log.error(
+                "store %s: the session %s cannot be read and counts as unknown: %s",
+                self.store.name,
+                token.public_id(id),
+                answer.reason,
+            )
+        return None
+
+    def _raise_wrong(self, outcome: object) -> NoReturn:
+        raise self._wrong("write()", outcome, "an Outcome")
+
+    def _wrong(self, operation: str, answer: object, right: str) -> SessionUnavailable:
+        """Return what to raise for an answer that is a part of the store's error, or no answer."""
+        if not isinstance(answer, StoreUnavailable):
+            what = f"{operation} returned a {type(answer).__name__} where {right} belongs"
+            answer = StoreUnavailable(what)
+        return self._unavailable(answer)
+
+    async def _call(
+        self, waited: float, operation: Callable[..., Awaitable[Answer]], *arguments: Any
+    ) -> Answer:
         """Await a store operation; its deadline is nearer by the seconds already waited."""
         timeout = self.store.timeout
         try:
             if timeout is None:
-                return await operation
+                return await operation(*arguments)
+            if waited >= timeout:
+                raise TimeoutError
             async with asyncio.timeout(timeout - waited):
-                return await operation
-        except Exception as error:
-            raise self._unavailable(error) from None
+                return await operation(*arguments)
+        except BaseException as error:
+            raise self._failure(error) from None
 
-    def _unavailable(self, error: Exception) -> SessionUnavailable:
+    def _failure(self, error: BaseException) -> BaseException:
+        """Return what to raise for what a store raised: its own error, unless that ends the task.
+
+        A `CancelledError` that nobody asked for is the store's own.
+        """
+        if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+            return error
+        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            return error
+        return self._unavailable(error)
+
+    def _unavailable(self, error: BaseException) -> SessionUnavailable:
         if isinstance(error, StoreUnavailable | ConfigurationError):
             reason = str(error)
         elif isinstance(error, TimeoutError):
@@ -136,3 +259,13 @@ class Gateway:
             frames = "".join(traceback.format_tb(error.__traceback__))
             log.error("store %s: %s\n%s", self.store.name, reason, frames)
         return SessionUnavailable(f"store {self.store.name}: {reason}")
+
+
+def _passed(since: float | None) -> float:
+    return 0.0 if since is None else time.monotonic() - since
+
+
+def _is_cancelled() -> bool:
+    """Tell whether somebody cancelled the task that runs."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

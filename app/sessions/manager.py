@@ -1,31 +1,49 @@
 """From a cookie to a session, and from a session's changes to the store and a cookie.
 
-The one place that knows both of tokens and of records: life-times, rotation, cookie policy.
+The one place that knows both of tokens and of records: recognition, rotation, cookie policy.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from hmac import compare_digest
 
 from app.sessions import token, values
 from app.sessions.cookie import Cookie
+from app.sessions.cookie_warnings import CookieWarnings
 from app.sessions.errors import (
     ConfigurationError,
     SessionConflict,
+    SessionError,
     SessionTooLarge,
     SessionUnavailable,
 )
 from app.sessions.gateway import Gateway
 from app.sessions.pending import Pending, Presented, Saved
-from app.sessions.recognition import CURRENT, REPLACED, UNKNOWN, Standing, choose, recognise
-from app.sessions.rotation import inverse_of, rotate, undo_rotation
+from app.sessions.recognition import (
+    CURRENT,
+    GRACE,
+    REPLACED,
+    UNKNOWN,
+    Standing,
+    choose,
+    grace_left,
+    recognise,
+)
+from app.sessions.rotation import Undoer, may_continue, rotate
 from app.sessions.session import Session
 from app.sessions.stage import Stage
+from app.sessions.timeouts import Timeouts
 from stores.contract import Create, Delete, Outcome, Record, Store, Update
+
+Key = tuple[bytes, bytes]
+"""A record's id and the hash of the secret that opens it."""
+
+MAX_ROTATIONS = 20
+"""Tries at replacing a token that other requests replace at the same time."""
 
 
 class SessionManager:
@@ -52,9 +70,6 @@ class SessionManager:
                 f"SessionManager takes a store, not {type(store).__name__}: "
                 "MemoryStore(), or open_store(url)"
             )
-        for name, period in (("idle_timeout", idle_timeout), ("lifetime", lifetime)):
-            if not isinstance(period, timedelta) or period <= timedelta(0):
-                raise ConfigurationError(f"{name} must be a timedelta above zero, not {period!r}")
         if max_bytes < 2:
             raise ConfigurationError(f"max_bytes is {max_bytes}: an empty session takes 2")
         self.store = store
@@ -63,10 +78,18 @@ class SessionManager:
         self.lifetime = lifetime
         self.max_bytes = max_bytes
         self.clock = clock
-        self._idle = idle_timeout.total_seconds()
-        self._lifetime = lifetime.total_seconds()
+        self.end_listeners: set[Callable[[bytes, bytes], None]] = set()
+        """Called with a record's id and the hash of the secret that still opens it, or b"", when a
+        session ends or gets a new token."""
+        self.last_end = 0.0
+        """Unix time when that was last told."""
+        self._timeouts = Timeouts(idle_timeout, lifetime)
+        # Above max_bytes, which each request checks in its own copy, so that the store's measure
+        # may differ; requests at the same time must not pile up more.
+        self._limit = 2 * max_bytes
         self._gateway = Gateway(store, clock)
-        self._background: set[asyncio.Task[None]] = set()
+        self._undoer = Undoer(self._gateway, clock)
+        self._warnings = CookieWarnings(self.cookie)
 
     # Its own life. The first session opens the store; a service does so beforehand.
 
@@ -76,136 +99,271 @@ class SessionManager:
 
     async def close(self) -> None:
         """Close the store and end what runs in the background."""
-        for task in self._background:
-            task.cancel()
+        self._undoer.stop()
         await self._gateway.close()
 
     async def ping(self) -> None:
         """Return when the store answers; raise `SessionUnavailable` when it does not."""
         await self._gateway.ping()
 
+    @property
+    def unsettled(self) -> int:
+        """Token rotations without an answer that are being undone; `close` gives them up."""
+        return len(self._undoer.pending)
+
     # A request's two moments
 
     async def load(
-        self, header: str | None, *, over_tls: bool = False, read_only: bool = False
+        self,
+        header: str | None,
+        *,
+        over_tls: bool = False,
+        read_only: bool = False,
+        withheld: bool = False,
     ) -> Session:
         """Return the session that a `Cookie` header presents; a new, empty one if it presents none.
 
-        Raises `SessionUnavailable`. The store is asked only for what has the form of a token.
+        *withheld* says that a browser keeps the session's cookie back from this request. Raises
+        `SessionUnavailable`. The store is asked only for what has the form of a token.
         """
         now = self.clock()
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         has_cookie, tokens = (False, []) if header is None else self.cookie.find(header)
-        presented = Presented(now, has_cookie, over_tls)
         if not tokens:
-            return Session(self, None, presented, stage)
+            has_cookie = has_cookie and not withheld  # a removal would hit the one kept back
+            return Session(self, None, Presented(now, has_cookie, over_tls, withheld), stage)
+        began = time.monotonic()
+        several: tuple[Record, ...] = ()
+        unsure = False
         if len(tokens) == 1:
             id, secret = token.decode(tokens[0])
-            record = await self._gateway.load(id)
-            if record is not None and self._is_alive(record, now):
-                standing = recognise(record, secret, now)
-            else:
-                standing = UNKNOWN
+            unsure = bool(self._undoer.pending) and self._undoer.concerns(id)
+            record, standing = await self._gateway.load(id, began), UNKNOWN
+            if record is not None and self._timeouts.is_alive(record, now):
+                standing = recognise(record, token.hash_secret(self.cookie.name, secret), now)
+            elif self.end_listeners:
+                self._tell_end(id)
         else:
-            record, standing = await self._find(tokens, now)
-        if standing is not CURRENT:
-            record = None
-            if standing is REPLACED and not read_only:
-                stage = Stage.REPLACED
-        touch_due = record is not None and self._extension(record, now) is not None
-        return Session(self, record, presented, stage, touch_due)
+            record, standing, several = await self._choose(tokens, now, began)
+        if unsure and standing is REPLACED:  # by a rotation that is being undone
+            await self._undoer.settle(id, began)
+            record = await self._gateway.load(id, began)
+            if record is not None:
+                standing = recognise(record, token.hash_secret(self.cookie.name, secret), now)
+        waited = time.monotonic() - began
+        if standing is CURRENT and record is not None:
+            presented = Presented(now, has_cookie, over_tls, False, waited)
+            touch_due = self._timeouts.extension(record, now) is not None
+            return Session(self, record, presented, stage, touch_due)
+        replaced = record if standing is REPLACED else None
+        if replaced is not None and not read_only:
+            stage = Stage.REPLACED
+        has_cookie = has_cookie and not withheld
+        presented = Presented(now, has_cookie, over_tls, withheld, waited, several, replaced)
+        return Session(self, None, presented, stage)
 
     async def save(self, pending: Pending) -> Saved:
         """Have the store acknowledge what a session has pending.
 
         Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`; nothing is written then.
         """
-        saved = pending.record
+        saved, presented = pending.record, pending.presented
+        # The token may have been replaced meanwhile: who planted it must not write any more.
+        late = pending.confirm or self.clock() - presented.at > GRACE
+        since = time.monotonic() - (0.0 if late else pending.waited)
         if saved is None or pending.ended:
-            return await self._replace(pending)
-        expires = self._extension(saved, pending.presented.at)
-        rotation, secret = None, b""
-        if pending.rotate:
-            rotation, secret = rotate(saved, pending.user, pending.persistent, self.clock())
-        elif not pending.changed and not pending.removed and expires is None:
+            return await self._replace(pending, late, since)
+        expires = self._timeouts.extension(saved, pending.extend_from)
+        if not (pending.changed or pending.removed or pending.rotate or expires is not None):
             return Saved(saved)
-        update = Update(saved.id, pending.changed, pending.removed, expires, rotation)
-        record = update.applied_to(saved)
-        if pending.changed:
-            self._check_size(record)
-        try:
-            outcome = await self._gateway.write(update)
-        except SessionUnavailable:
-            if rotation is not None:
-                inverse = inverse_of(saved, update, rotation, self.clock())
-                self._run(undo_rotation(self._gateway, inverse))
-            raise
-        if outcome is Outcome.CONFLICT:
-            raise SessionConflict("the session's token was replaced meanwhile; send it again")
-        if outcome is Outcome.MISSING:
+        # A sign-in finds that out when it replaces the token, and goes on in another way.
+        if late and not pending.signs_in and await self.reload(saved, since) is None:
             return Saved(None, gone=True)
-        if rotation is None:
+        if pending.rotate:
+            if pending.signs_in and presented.several:
+                standings = await self._standings(presented.several, late, since)
+                await self._end(presented.several, standings, since)
+            return await self._rotate(pending, saved, expires, since)
+        seen = None if expires is None else pending.extend_from
+        update = Update(
+            saved.id, pending.changed, pending.removed, expires, None, seen, self._limit
+        )
+        record = update.applied_to(saved)
+        if pending.changed and not values.surely_fits(record.data, self.max_bytes):
+            self._check_size(record)
+        outcome = await self._gateway.write(update, since)
+        if outcome is Outcome.DONE:
             return Saved(record)
-        return Saved(record, self._make_cookie(pending, record, secret, rotation.rotated))
+        if outcome is Outcome.MISSING:
+            self._tell_end(saved.id)
+            return Saved(None, gone=True)
+        raise self._refusal(outcome, pending)
 
-    async def reload(self, record: Record) -> Record | None:
+    async def reload(self, record: Record, since: float | None = None) -> Record | None:
         """Return *record* as the store has it now; `None` if it is dead or has another token.
 
         Raises `SessionUnavailable`.
         """
-        found = await self._gateway.load(record.id)
-        if (
-            found is None
-            or not self._is_alive(found, self.clock())
-            # Its token was replaced: who holds this connection may not be who has signed in.
-            or not compare_digest(found.secret_hash, record.secret_hash)
-        ):
+        found = await self._gateway.load(record.id, since)
+        if found is None or not self._timeouts.is_alive(found, self.clock()):
+            self._tell_end(record.id)
+            return None
+        # Where its token was replaced, who holds this connection may not be who has signed in.
+        if not compare_digest(found.secret_hash, record.secret_hash):
+            self._tell_end(record.id, found.secret_hash)
             return None
         return found
 
+    async def ended(self, keys: Sequence[Key]) -> set[Key]:
+        """Return those of *keys* that open nothing by now.
+
+        Raises `SessionUnavailable`.
+        """
+        now = self.clock()
+        ids = list({id for id, _ in keys})
+        found = dict(zip(ids, await self._gateway.load_each(ids), strict=True))
+        ended = set()
+        for id, secret_hash in keys:
+            record = found[id]
+            if (
+                record is None
+                or not self._timeouts.is_alive(record, now)
+                or not compare_digest(record.secret_hash, secret_hash)
+            ):
+                ended.add((id, secret_hash))
+        return ended
+
     # Reading
 
-    async def _find(self, tokens: list[str], now: float) -> tuple[Record | None, Standing]:
-        """Return the living record that several tokens lead to, from one store call."""
+    async def _choose(
+        self, tokens: list[str], now: float, since: float
+    ) -> tuple[Record | None, Standing, tuple[Record, ...]]:
+        """Return what several tokens lead to: a record, what its token is, all that are open."""
         ids, secrets = zip(*map(token.decode, tokens), strict=True)
-        found = zip(secrets, await self._gateway.load_each(ids), strict=True)
-        return choose([(s, r) for s, r in found if r is not None and self._is_alive(r, now)], now)
+        hashes = [token.hash_secret(self.cookie.name, secret) for secret in secrets]
+        found = zip(hashes, await self._gateway.load_each(ids, since), strict=True)
+        record, standing, several = choose(
+            [(h, r) for h, r in found if r is not None and self._timeouts.is_alive(r, now)], now
+        )
+        if several:
+            self._warnings.several(several, now)
+        return record, standing, several
 
-    def _is_alive(self, record: Record, now: float) -> bool:
-        return now < record.expires and now < record.created + self._lifetime
+    async def _standings(
+        self, records: Sequence[Record], late: bool, since: float | None = None
+    ) -> list[Standing]:
+        """Return what the tokens of *records*, found current before, are if it is *late* now."""
+        if not records or not late:
+            return [CURRENT] * len(records)
+        found = await self._gateway.load_each([record.id for record in records], since)
+        now = self.clock()
+        return [
+            UNKNOWN
+            if there is None or not self._timeouts.is_alive(there, now)
+            else CURRENT
+            if compare_digest(there.secret_hash, record.secret_hash)
+            else REPLACED
+            for record, there in zip(records, found, strict=True)
+        ]
 
     # Writing
 
-    async def _replace(self, pending: Pending) -> Saved:
-        """Begin a new record if there is something to keep, then end the former one.
+    async def _rotate(
+        self, pending: Pending, saved: Record, expires: float | None, since: float
+    ) -> Saved:
+        """Replace the token, with what else changed, of the record as the store has it by now."""
+        await self._undoer.settle(saved.id, since)
+        seen = None if expires is None else pending.extend_from
+        for _ in range(MAX_ROTATIONS):
+            now = self.clock()
+            rotation, secret = rotate(
+                saved, self.cookie.name, pending.user, pending.persistent, now
+            )
+            update = Update(
+                saved.id, pending.changed, pending.removed, expires, rotation, seen, self._limit
+            )
+            record = update.applied_to(saved)
+            if pending.changed:
+                self._check_size(record)
+            try:
+                outcome = await self._gateway.write(update, since)
+            except (SessionUnavailable, asyncio.CancelledError):
+                self._undoer.undo(saved, update, rotation)
+                raise
+            if outcome is Outcome.DONE:
+                self._tell_end(saved.id, rotation.secret_hash)
+                return Saved(record, self._make_cookie(pending, record, secret, now))
+            if outcome not in (Outcome.CONFLICT, Outcome.MISSING):
+                raise self._refusal(outcome, pending)
+            found = await self._gateway.load(saved.id, since)
+            if found is None or not self._timeouts.is_alive(found, self.clock()):
+                self._tell_end(saved.id)
+                return Saved(None, gone=True)
+            if not compare_digest(found.secret_hash, saved.secret_hash):
+                if not pending.signs_in:
+                    raise SessionConflict(
+                        "the session's token was replaced meanwhile",
+                        grace_left(found, self.clock()),
+                    )
+                if not may_continue(pending, found):
+                    return await self._replace(pending._replace(record=None), False, since)
+            saved = found
+        raise SessionConflict("the session's token is being replaced by other requests")
+
+    async def _replace(self, pending: Pending, late: bool, since: float) -> Saved:
+        """Begin a new record if there is something to keep, then end those that it replaces.
 
         In that order, so that a failure leaves the client where it was.
         """
+        presented = pending.presented
+        begins = pending.user is not None or bool(pending.changed)
+        if begins and pending.user is None and presented.withheld:
+            # The browser has a session, for all that is known, and its cookie would be replaced.
+            self._warnings.withheld(presented.at)
+            if not pending.ended:
+                return Saved(None, gone=True)
+            begins = False
+        ending = list(presented.several) if pending.ended or pending.signs_in else []
+        if pending.ended and pending.record is not None:
+            ending.append(pending.record)
+        standings = await self._standings(ending, late, since)
+        drop = REPLACED in standings and not pending.signs_in
         record, cookie = None, None
-        if pending.changed or pending.user is not None:
-            record, secret = await self._create(pending)
+        if drop:
+            pass
+        elif begins:
+            record, secret = await self._create(pending, since)
             cookie = self._make_cookie(pending, record, secret, record.created)
-        elif pending.ended and pending.cookie_to_remove:
-            cookie = self.cookie.render_removal(over_tls=pending.presented.over_tls)
-        if pending.record is not None:
-            await self._gateway.write(Delete(pending.record.id))
-        return Saved(record, cookie)
+        elif pending.ended and pending.cookie_to_remove and UNKNOWN not in standings:
+            cookie = self.cookie.render_removal(over_tls=presented.over_tls)
+        await self._end(ending, standings, since)
+        return Saved(record, cookie, drop)
 
-    async def _create(self, pending: Pending) -> tuple[Record, bytes]:
+    async def _end(
+        self, records: Sequence[Record], standings: Sequence[Standing], since: float
+    ) -> None:
+        """Delete those of *records* whose token is current."""
+        ending = [r for r, s in zip(records, standings, strict=True) if s is CURRENT]
+        await self._gateway.write_all([Delete(record.id) for record in ending], since)
+        for record in ending:
+            self._tell_end(record.id)
+
+    async def _create(self, pending: Pending, since: float) -> tuple[Record, bytes]:
         """Have the store keep a new record; return it and its secret."""
         now = self.clock()
         secret = token.new_secret()
         record = Record(
             id=token.new_id(),
-            secret_hash=token.hash_secret(secret),
+            secret_hash=token.hash_secret(self.cookie.name, secret),
             created=now,
-            expires=now + min(self._idle, self._lifetime),
+            expires=self._timeouts.expiry(now),
             data=pending.changed,
             user=pending.user,
             persistent=pending.persistent,
+            seen=now,
         )
         self._check_size(record)
-        if await self._gateway.write(Create(record)) is not Outcome.DONE:
+        if await self._gateway.write(Create(record), since) is not Outcome.DONE:
             # 128 random bits: it is the generator or the store that is broken.
             raise SessionUnavailable(f"store {self.store.name}: has a new session's id already")
         return record, secret
@@ -215,28 +373,24 @@ class SessionManager:
             return
         size = len(values.encode(record.data).encode())
         if size > self.max_bytes:
-            raise SessionTooLarge(size, self.max_bytes)
+            raise SessionTooLarge(size, self.max_bytes, values.largest(record.data))
 
-    def _extension(self, record: Record, presented_at: float) -> float | None:
-        """Return until when the record is to live, or `None` while a touch is not due."""
-        expires = presented_at + self._idle
-        end = record.created + self._lifetime
-        if expires > end:
-            expires = end
-        return expires if expires - record.expires >= self._idle / 10 else None
+    def _refusal(self, outcome: Outcome, pending: Pending) -> SessionError:
+        """Return what to raise for the outcome of an update that was not applied."""
+        if outcome is Outcome.TOO_LARGE:
+            return SessionTooLarge(None, self.max_bytes, values.largest(pending.changed))
+        return SessionUnavailable(f"store {self.store.name}: answered {outcome} to an update")
 
     def _make_cookie(self, pending: Pending, record: Record, secret: bytes, now: float) -> str:
         """Return the new token's cookie, which lasts as long as the session can be extended."""
-        left = record.created + self._lifetime - now
         return self.cookie.render(
             token.encode(record.id, secret),
-            max_age=max(int(left), 0) if record.persistent else None,
+            max_age=self._timeouts.left(record, now) if record.persistent else None,
             over_tls=pending.presented.over_tls,
         )
 
-    # In the background
-
-    def _run(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+    def _tell_end(self, id: bytes, secret_hash: bytes = b"") -> None:
+        """Tell who listens that only the secret of *secret_hash* opens record *id* now."""
+        self.last_end = time.time()
+        for listener in tuple(self.end_listeners):
+            listener(id, secret_hash)

@@ -15,8 +15,16 @@ class Presented(NamedTuple):
     at: float
     """Unix time in seconds."""
     cookie: bool = False
-    """Whether the client holds a cookie of the name, of whatever value."""
+    """Whether the client holds a cookie of the name, of whatever value, that may be removed."""
     over_tls: bool = False
+    withheld: bool = False
+    """Whether the browser keeps its cookie back, for the request is another site's."""
+    waited: float = 0.0
+    """Seconds that the store took to load."""
+    several: tuple[Record, ...] = ()
+    """The records that the tokens open, where there are several: none of them is the session."""
+    replaced: Record | None = None
+    """The record whose former token it is, within the grace."""
 
     def __repr__(self) -> str:
         return "<Presented>"
@@ -32,12 +40,20 @@ class Pending(NamedTuple):
     removed: list[str]
     rotate: bool
     """Whether the client gets a new token."""
+    signs_in: bool
+    """Whether it gets that for a sign-in, which no state of the former token refuses."""
     ended: bool
     """Whether *record* is to be deleted; what was changed then begins a new one."""
     user: str | None
     persistent: bool
     cookie_to_remove: bool
     """Whether the client holds a cookie that an ended session leaves behind."""
+    extend_from: float
+    """Unix time in seconds from which the idle time counts."""
+    confirm: bool
+    """Whether to ask first if the token still opens the record."""
+    waited: float
+    """Seconds that the request has waited for the store so far."""
 
     def __repr__(self) -> str:
         return "<Pending>"

@@ -1,15 +1,15 @@
-"""What a presented secret is to the records that the store found."""
+"""What a presented token is to the records that the store found."""
 
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterable
 from hmac import compare_digest
 
-from app.sessions.token import hash_secret
 from stores.contract import Record
 
-GRACE = 30.0
+GRACE = 10.0
 """Seconds for which the token before the last rotation is recognised as such."""
 
 
@@ -24,9 +24,8 @@ class Standing(enum.Enum):
 UNKNOWN, CURRENT, REPLACED = Standing
 
 
-def recognise(record: Record, secret: bytes, now: float) -> Standing:
-    """Return what *secret* is to a record that lives; every comparison takes constant time."""
-    secret_hash = hash_secret(secret)
+def recognise(record: Record, secret_hash: bytes, now: float) -> Standing:
+    """Return what a token is to a record that lives; every comparison takes constant time."""
     if compare_digest(secret_hash, record.secret_hash):
         return CURRENT
     if (
@@ -39,16 +38,25 @@ def recognise(record: Record, secret: bytes, now: float) -> Standing:
     return UNKNOWN
 
 
-def choose(found: Iterable[tuple[bytes, Record]], now: float) -> tuple[Record | None, Standing]:
-    """Return the one record that several cookies of our name lead to, of (secret, record) pairs.
+def choose(
+    found: Iterable[tuple[bytes, Record]], now: float
+) -> tuple[Record | None, Standing, tuple[Record, ...]]:
+    """Return what several cookies of one name lead to, of pairs of a secret's hash and a record.
 
-    When two of them open sessions, one may have been planted by a neighbouring site, and which one
-    cannot be told: then it is none.
+    That is a record, what its token is, and all records that are open where there are several. None
+    of several is taken: a neighbouring site may have planted one, and nobody can tell which.
     """
-    standings = [(record, recognise(record, secret, now)) for secret, record in found]
+    standings = [(record, recognise(record, hash, now)) for hash, record in found]
     current = [record for record, standing in standings if standing is CURRENT]
-    if len(current) == 1:
-        return current[0], CURRENT
-    if not current and any(standing is REPLACED for _, standing in standings):
-        return None, REPLACED
-    return None, UNKNOWN
+    if len(current) > 1:
+        return None, UNKNOWN, tuple(current)
+    for wanted in (CURRENT, REPLACED):
+        for record, standing in standings:
+            if standing is wanted:
+                return record, wanted, ()
+    return None, UNKNOWN, ()
+
+
+def grace_left(record: Record, now: float) -> int:
+    """Return the whole seconds until the record's former token is unknown, at least 1."""
+    return max(1, math.ceil(GRACE - (now - (record.rotated or now))))

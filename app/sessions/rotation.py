@@ -1,62 +1,215 @@
-"""Replacing a session's token, and undoing that when its outcome is not known."""
+"""Replacing a session's token, and undoing that when its outcome is not known.
+
+A rotation that got no answer may have been made, may be made later, or never. The client knows the
+former token only, which must go on working with the rights it had. So the rotation is undone until
+the store has answered to that, and in a way that a late arrival of it collides with: a rotation
+names the `rotated` time that it replaces, and the undo changes that time in any case.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from collections.abc import Callable
+from hmac import compare_digest
+from typing import NamedTuple
 
-from app.sessions import token
+from app.sessions import token, values
 from app.sessions.errors import SessionUnavailable
 from app.sessions.gateway import Gateway
-from stores.contract import Record, Rotation, Update
+from app.sessions.pending import Pending
+from stores.contract import JSON, NEVER_ROTATED, Outcome, Record, Rotation, Update
 
 log = logging.getLogger(__name__)
 
-UNDO_ATTEMPTS = 60
-"""Tries, a second apart, at undoing a rotation that the store may or may not have made."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+"""Seconds between two tries at undoing, doubled from the first to the longest."""
+
+TIME_STEP = 0.001
+"""Seconds by which two `rotated` times of a record differ at least: what every store can tell."""
+
+MAX_LOOKS = 10
+"""Looks at a record that others change at the same time, before a pause."""
 
 
-def rotate(saved: Record, user: str | None, persistent: bool, now: float) -> tuple[Rotation, bytes]:
-    """Return a rotation of *saved* to a new secret, and that secret."""
+def rotate(
+    saved: Record, name: str, user: str | None, persistent: bool, now: float
+) -> tuple[Rotation, bytes]:
+    """Return a rotation of *saved* to a new secret of the cookie *name*, and that secret."""
     secret = token.new_secret()
     rotation = Rotation(
         expected_hash=saved.secret_hash,
-        secret_hash=token.hash_secret(secret),
-        rotated=now,
+        secret_hash=token.hash_secret(name, secret),
+        rotated=_later(saved, now),
         user=user,
         persistent=persistent,
+        expected_rotated=saved.rotated or NEVER_ROTATED,
     )
     return rotation, secret
 
 
-async def undo_rotation(gateway: Gateway, inverse: Update) -> None:
-    """Send *inverse* until the store has answered."""
-    for _ in range(UNDO_ATTEMPTS):
-        try:
-            await gateway.write(inverse)
-            return
-        except SessionUnavailable:
-            await asyncio.sleep(1)
-    log.warning("store %s: a session may have lost its token", gateway.store.name)
-
-
-def inverse_of(saved: Record, update: Update, rotation: Rotation, now: float) -> Update:
-    """Return the inverse of *update*, a rotation of *saved* whose outcome is not known.
-
-    The client was told 503 and knows no other token than the former one, which must go on working,
-    and with the rights it had. Where the rotation was not made, this is a conflict and harmless:
-    nobody else knows the secret it expects.
-    """
-    changed = (*update.set, *update.unset)
-    return Update(
-        saved.id,
-        set={key: saved.data[key] for key in changed if key in saved.data},
-        unset=[key for key in update.set if key not in saved.data],
-        rotation=Rotation(
-            expected_hash=rotation.secret_hash,
-            secret_hash=saved.secret_hash,
-            rotated=now,
-            user=saved.user,
-            persistent=saved.persistent,
-        ),
+def may_continue(pending: Pending, found: Record) -> bool:
+    """Tell whether a sign-in goes on with a record whose token was replaced meanwhile."""
+    if found.user is not None:
+        return found.user == pending.user
+    # Where the rotation that replaced the presented token was undone, that token opens it again.
+    replaced = pending.presented.replaced
+    return (
+        replaced is not None
+        and replaced.former_hash is not None
+        and compare_digest(replaced.former_hash, found.secret_hash)
     )
+
+
+class Undo(NamedTuple):
+    """A rotation of *saved* by *update* whose outcome is not known."""
+
+    saved: Record
+    update: Update
+    rotation: Rotation
+
+
+class Undoer:
+    """Undoes rotations in the background, until the store has answered."""
+
+    def __init__(self, gateway: Gateway, clock: Callable[[], float]) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self.pending: list[Undo] = []
+        """Those that are not undone yet."""
+        self._task: asyncio.Task[None] | None = None
+
+    def undo(self, saved: Record, update: Update, rotation: Rotation) -> None:
+        """Begin to undo *rotation*, a part of *update*; *saved* is the record before it."""
+        self.pending.append(Undo(saved, update, rotation))
+        if not self._gateway.is_open:  # the request outlived the service
+            self.stop()
+        elif self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._run())
+
+    def concerns(self, id: bytes) -> bool:
+        """Tell whether a rotation of record *id* is being undone."""
+        return any(undo.saved.id == id for undo in self.pending)
+
+    async def settle(self, id: bytes, since: float) -> None:
+        """Undo what is pending of record *id*, in the time that a request has left *since* then.
+
+        Raises `SessionUnavailable`.
+        """
+        for undo in [undo for undo in self.pending if undo.saved.id == id]:
+            await self._attempt(undo, since)
+            self._remove(undo)
+
+    def stop(self) -> None:
+        """Give up what is pending, and say so."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self.pending:
+            log.error(
+                "store %s: stopped before %d rotations without an answer were undone; the clients "
+                "of these sessions may have to sign in again: %s",
+                self._gateway.store.name,
+                len(self.pending),
+                ", ".join(sorted({token.public_id(undo.saved.id) for undo in self.pending})),
+            )
+            self.pending.clear()
+
+    async def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while self.pending:
+            await asyncio.gather(*map(self._try, list(self.pending)))
+            if self.pending:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _try(self, undo: Undo) -> None:
+        try:
+            await self._attempt(undo)
+        except SessionUnavailable:
+            return  # the request's own failure is in the log
+        self._remove(undo)
+
+    def _remove(self, undo: Undo) -> None:
+        # By identity, for a change's values may be large.
+        self.pending = [other for other in self.pending if other is not undo]
+
+    async def _attempt(self, undo: Undo, since: float | None = None) -> None:
+        """Bring the record to where the former token opens it and the rotation cannot be made.
+
+        Raises `SessionUnavailable`.
+        """
+        for _ in range(MAX_LOOKS):
+            found = await self._gateway.load(undo.saved.id, since)
+            if found is None:
+                return
+            inverse = self._inverse(undo, found)
+            if inverse is None:
+                return
+            if await self._gateway.write(inverse, since) in (Outcome.DONE, Outcome.MISSING):
+                return
+        raise SessionUnavailable(f"store {self._gateway.store.name}: a rotation cannot be undone")
+
+    def _inverse(self, undo: Undo, found: Record) -> Update | None:
+        """Return what undoes the rotation in *found*; `None` where there is nothing to undo."""
+        saved, update, rotation = undo
+        now = _later(found, self._clock())
+        if found.secret_hash == rotation.secret_hash:
+            put_back, take_away = _values_back(saved, update, found)
+            return Update(
+                saved.id,
+                set=put_back,
+                unset=take_away,
+                rotation=Rotation(
+                    rotation.secret_hash,
+                    saved.secret_hash,
+                    now,
+                    saved.user,
+                    saved.persistent,
+                    found.rotated or NEVER_ROTATED,
+                ),
+            )
+        if found.secret_hash == saved.secret_hash and _is_same_time(found.rotated, saved.rotated):
+            # It was not made, and must not be: from its own secret to itself, at another time.
+            return Update(
+                saved.id,
+                rotation=Rotation(
+                    saved.secret_hash,
+                    saved.secret_hash,
+                    now,
+                    found.user,
+                    found.persistent,
+                    found.rotated or NEVER_ROTATED,
+                ),
+            )
+        return None
+
+
+def _later(record: Record, now: float) -> float:
+    """Return *now*, or a time after the record's last rotation where the clock went back.
+
+    In whole milliseconds, which every store gives back as they were.
+    """
+    now = math.floor(now * 1000) / 1000
+    return now if record.rotated is None else max(now, round(record.rotated + TIME_STEP, 3))
+
+
+def _is_same_time(a: float | None, b: float | None) -> bool:
+    return abs((a or NEVER_ROTATED) - (b or NEVER_ROTATED)) < TIME_STEP / 2
+
+
+def _values_back(saved: Record, update: Update, found: Record) -> tuple[dict[str, JSON], list[str]]:
+    """Return what to set and to unset, of what nobody else has written since."""
+    put_back: dict[str, JSON] = {}
+    take_away: list[str] = []
+    for key, value in update.set.items():
+        if key in found.data and values.same(found.data[key], value):
+            if key in saved.data:
+                put_back[key] = saved.data[key]
+            else:
+                take_away.append(key)
+    for key in update.unset:
+        if key in saved.data and key not in found.data:
+            put_back[key] = saved.data[key]
+    return put_back, take_away

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from app.sessions import token, values
-from app.sessions.stage import refuse_cookie
-from app.sessions.working_copy import WorkingCopy, is_current, save
+from app.sessions.errors import SessionCommitted
+from app.sessions.stage import COMMITTED, REPLACED, refuse_cookie
+from app.sessions.working_copy import WorkingCopy, is_unsaved, save
 
 MAX_USER = 255
 """Characters of a user's name: what every database can keep in an indexed column."""
@@ -92,7 +93,8 @@ class Session(WorkingCopy):
         """Bind the session to *user* under a new token.
 
         Data that was gathered before anybody signed in is kept; data of a different user is
-        dropped, with that user's record. *persistent* sets `session.persistent`.
+        dropped, with that user's record. *persistent* sets `session.persistent`. No state of the
+        presented token refuses a sign-in: see app/README.md.
         """
         if type(user) is not str or not user:
             what = "an empty one" if type(user) is str else type(user).__name__
@@ -100,10 +102,13 @@ class Session(WorkingCopy):
         values.check(user, "user")
         if len(user) > MAX_USER:
             raise ValueError(f"sign_in() takes a user of at most {MAX_USER} characters")
+        if self._stage is REPLACED:
+            self._resume(user)
         if self._user not in (None, user):
             self.destroy()
         self.regenerate()
-        self._user = user
+        self._gone = False  # what a commit found before stops no sign-in
+        self._user, self._signs_in = user, True
         if persistent is not None:
             self._persistent = persistent
 
@@ -121,9 +126,12 @@ class Session(WorkingCopy):
         Return the `Set-Cookie` value that the client is to be sent, if there is one. The response
         of a handler sends it by itself.
         """
-        self._presented = self._presented._replace(at=self._manager.clock())
-        if self._outlives_request:  # its token may have been replaced long since
-            await is_current(self)
+        if self._stage is COMMITTED and is_unsaved(self):
+            raise SessionCommitted(
+                "a list or dict of the session was changed after the response was committed; "
+                "change it earlier"
+            )
+        self._extend_from = self._manager.clock()
         await save(self)
         return self._cookie
 

@@ -12,17 +12,23 @@ class Stage(enum.IntEnum):
 
     OPEN = 0
     HEAD_SENT = 1
-    COMMITTED = 2
-    READ_ONLY = 3
-    REPLACED = 4
+    ON_SOCKET = 2
+    COMMITTED = 3
+    READ_ONLY = 4
+    REPLACED = 5
     """Another response has just replaced the token that the client presented."""
+    ERROR_PAGE = 6
+    """The page of an error is written, which saves nothing any more."""
 
 
-OPEN, HEAD_SENT, COMMITTED, READ_ONLY, REPLACED = Stage
+OPEN, HEAD_SENT, ON_SOCKET, COMMITTED, READ_ONLY, REPLACED, ERROR_PAGE = Stage
 
 
-def refuse_change(stage: Stage) -> None:
-    """Raise what a change is answered at *stage*, unless it is allowed."""
+def refuse_change(stage: Stage, retry_after: int) -> None:
+    """Raise what a change is answered at *stage*, unless it is allowed.
+
+    *retry_after* is in seconds, for a token that was just replaced.
+    """
     if stage is COMMITTED:
         raise SessionCommitted(
             "the session was changed after the response was committed; change it earlier"
@@ -33,7 +39,9 @@ def refuse_change(stage: Stage) -> None:
             "set read_only=False on the group of this route"
         )
     if stage is REPLACED:
-        raise SessionConflict("the session's token was just replaced; send the request again")
+        raise SessionConflict(
+            "the session's token was just replaced; send the request again", retry_after
+        )
 
 
 def refuse_cookie(stage: Stage, what: str) -> None:
@@ -41,4 +49,8 @@ def refuse_cookie(stage: Stage, what: str) -> None:
     if stage is HEAD_SENT:
         raise SessionCommitted(
             f"{what} needs a cookie, but the response has begun; do it before flush()"
+        )
+    if stage is ON_SOCKET:
+        raise SessionCommitted(
+            f"{what} needs a cookie, which an open WebSocket cannot send; do it in a request"
         )

@@ -42,7 +42,8 @@ class Sweeper:
             self._round.cancel()
 
     def _begin_round(self) -> None:
-        self._round = asyncio.ensure_future(self.sweep())
+        if self._round is None or self._round.done():
+            self._round = asyncio.ensure_future(self.sweep())
         self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._begin_round)
 
     async def sweep(self) -> None:

@@ -1,7 +1,8 @@
 """The session token: what the client holds, and what the store may know of it.
 
-A token is base64url(16-byte record id + 24-byte secret), 54 characters. The store has the id and
-the SHA-256 of the secret. A fast hash is right here: the secret is random, not a password.
+A token is base64url(16-byte record id + 24-byte secret), 54 characters. The store has the id and a
+SHA-256 of the cookie's name and the secret. A fast hash is right here: the secret is random, not a
+password.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from hashlib import sha256
 
 ID_BYTES = 16
 SECRET_BYTES = 24
+
+LENGTH = 54
+"""Characters of a token."""
 
 FORM = "[A-Za-z0-9_-]{53}[AQgw]"
 """Regular expression of a token. The last character carries two bits, hence only four letters."""
@@ -28,9 +32,12 @@ def new_secret() -> bytes:
     return os.urandom(SECRET_BYTES)
 
 
-def hash_secret(secret: bytes) -> bytes:
-    """Return what a store keeps of *secret*: 32 bytes."""
-    return sha256(secret).digest()
+def hash_secret(name: str, secret: bytes) -> bytes:
+    """Return what a store keeps of *secret* under the cookie *name*: 32 bytes.
+
+    With the name in it, a token opens nothing as a cookie of another name that shares the store.
+    """
+    return sha256(b"%b\0%b" % (name.encode(), secret)).digest()
 
 
 def encode(id: bytes, secret: bytes) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from enum import Enum
 from typing import Any
+from uuid import UUID
 
 from stores.json_text import encode as encode
 
@@ -28,6 +31,11 @@ def surely_fits(data: Mapping[str, Any], max_bytes: int) -> bool:
         elif kind is list or kind is dict:
             return False
     return size <= max_bytes
+
+
+def largest(data: Mapping[str, Any]) -> str:
+    """Return the key whose value takes most of *data*, or ""."""
+    return max(data, key=lambda key: len(key) + len(encode(data[key])), default="")
 
 
 class _Invalid(Exception):
@@ -98,8 +106,29 @@ def _check(value: Any, depth: int) -> None:
     else:
         raise _Invalid(
             TypeError,
-            f"a session holds None, bool, int, float, str, list and dict, not {kind.__name__}",
+            "a session holds None, bool, int, float, str, list and dict, "
+            f"not {kind.__name__}{_mend(value)}",
         )
+
+
+def _mend(value: object) -> str:
+    """Return what to write in the place of *value*, which a session cannot hold, or ""."""
+    if isinstance(value, Enum):
+        return "; assign its .value"
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return f"; assign {kind.__name__}(value)"
+    if hasattr(value, "isoformat"):
+        return "; assign value.isoformat()"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return "; assign text: base64, or what .decode() returns"
+    if isinstance(value, Mapping):
+        return "; assign dict(value)"
+    if isinstance(value, Iterable):
+        return "; assign list(value)"
+    if isinstance(value, Decimal | UUID):
+        return "; assign str(value)"
+    return ""
 
 
 def _check_key(key: object) -> None:

@@ -1,19 +1,24 @@
 """A request's working copy of a session: what it began from, what it changed, how that is saved.
 
-The functions at the end are for the response, which freezes, saves and discards the copy. They are
-none of a handler's business, so they are no methods of what it sees.
+The functions at the end are for the response and the WebSocket, which freeze, save and discard the
+copy. They are none of a handler's business, so they are no methods of what it sees.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 
 from app.sessions.delta import DeltaMapping
 from app.sessions.errors import SessionReadOnly
 from app.sessions.pending import Keeper, Pending, Presented
+from app.sessions.recognition import grace_left
 from app.sessions.stage import (
     COMMITTED,
+    ERROR_PAGE,
     HEAD_SENT,
+    ON_SOCKET,
     OPEN,
     READ_ONLY,
     REPLACED,
@@ -23,15 +28,18 @@ from app.sessions.stage import (
 )
 from stores.contract import Record
 
+log = logging.getLogger(__name__)
+
 
 class WorkingCopy(DeltaMapping):
     """What `Session` is behind its public names."""
 
     # Most requests never set these.
     _gone = False  # another request ended the session
-    _outlives_request = False  # a WebSocket has it
     _cookie: str | None = None  # Set-Cookie value that waits for the head of the response
     _saving: asyncio.Future[None] | bool = False  # a commit is in flight; others wait for it
+    _extend_from = 0.0  # a commit's time, where that is later than the request's
+    _waited = 0.0  # seconds that commits have waited for the store
 
     def __init__(
         self,
@@ -53,7 +61,7 @@ class WorkingCopy(DeltaMapping):
         self._rebase(None if record is None else record.data)
         self._user: str | None = None if record is None else record.user
         self._persistent: bool | None = None if record is None else record.persistent
-        self._rotating = False
+        self._rotating = self._signs_in = False
         self._ended = 0  # how often, by this request; _saved is then the record to delete
 
     @property
@@ -68,8 +76,9 @@ class WorkingCopy(DeltaMapping):
         if self._saved is None or self._ended:
             return None
         record = await self._manager.reload(self._saved)
-        if record is None:
+        if record is None or self._gone:
             self._mark_gone()
+            return None
         return record
 
     def _acknowledge(self, record: Record | None, *, new_token: bool, ended: int) -> None:
@@ -90,7 +99,7 @@ class WorkingCopy(DeltaMapping):
         if new_token or not self._rotating:
             known = (None, None) if record is None else (record.user, record.persistent)
             if not self._rotating or (self._user, self._is_persistent()) == known:
-                self._rotating = False
+                self._rotating = self._signs_in = False
                 self._user, self._persistent = known
 
     def _mark_gone(self) -> None:
@@ -99,11 +108,27 @@ class WorkingCopy(DeltaMapping):
         self._gone = True
         self._cookie = None
 
+    def _resume(self, user: str) -> None:
+        """Let a sign-in under a token that was just replaced be one of its own.
+
+        It goes on with the record if that is the same user's by now: after a double click, or when
+        the answer to the first sign-in was lost.
+        """
+        record = self._presented.replaced
+        self._stage = OPEN
+        if record is not None and record.user == user:
+            self._begin(record)
+
     def _refuse_change(self, *, begins: bool) -> None:
         stage = self._stage
         if stage is OPEN:
             return
-        refuse_change(stage)
+        if stage is ERROR_PAGE:
+            log.warning("a change of the session on an error page is not saved; change it earlier")
+            return
+        replaced = self._presented.replaced
+        left = 1 if replaced is None else grace_left(replaced, self._manager.clock())
+        refuse_change(stage, left)
         if begins and not self.live and not self._gone:
             refuse_cookie(stage, "a new session")
 
@@ -115,21 +140,33 @@ def freeze_unchanged(copy: WorkingCopy) -> bool:
     """Freeze the session if there is nothing to save, not even a touch; return whether."""
     if copy._local or copy._rotating or copy._ended or copy._touch_due:
         return False
-    if copy._stage < COMMITTED:
+    if copy._stage < COMMITTED or copy._stage is REPLACED:
         copy._stage = COMMITTED
     return True
 
 
 def freeze(copy: WorkingCopy) -> None:
     """From now on nothing may change."""
-    if copy._stage < COMMITTED:
+    if copy._stage < COMMITTED or copy._stage is REPLACED:
         copy._stage = COMMITTED
 
 
 def refuse_cookies(copy: WorkingCopy) -> None:
     """From now on nothing may need a cookie."""
-    if copy._stage is OPEN:
+    if copy._stage is OPEN or copy._stage is REPLACED:
         copy._stage = HEAD_SENT
+
+
+def refuse_replaced(copy: WorkingCopy) -> None:
+    """Raise `SessionConflict` if the client presented a token that was just replaced."""
+    replaced = copy._presented.replaced
+    if replaced is not None and not copy.live:
+        refuse_change(REPLACED, grace_left(replaced, copy._presented.at))
+
+
+def show_error_page(copy: WorkingCopy) -> None:
+    """From now on changes are taken, but not saved: an error page must not fail on them."""
+    copy._stage = ERROR_PAGE
 
 
 async def save(copy: WorkingCopy) -> None:
@@ -138,12 +175,10 @@ async def save(copy: WorkingCopy) -> None:
     Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`, and `TypeError` or
     `ValueError` for a nested value that cannot be kept. Nothing is written then.
     """
-    while copy._saving is not False:  # by another task of the same request
-        if copy._saving is True:
-            copy._saving = asyncio.get_running_loop().create_future()
-        # Several may wait for one commit, and one of them may be cancelled.
-        await asyncio.wait((copy._saving,))
+    if copy._saving is not False:  # by another task of the same request
+        await settle(copy)
     copy._saving = True
+    began = time.monotonic()
     try:
         changed, removed = copy._delta()
         if copy._stage is READ_ONLY:
@@ -152,33 +187,39 @@ async def save(copy: WorkingCopy) -> None:
                     "a list or dict of the session was changed in a group with read_only=True"
                 )
             return
-        if copy._gone or copy._stage is REPLACED:
+        if copy._gone or copy._stage >= REPLACED:
             copy._begin(None)
             return
-        rotate, ended = copy._rotating, copy._ended
+        rotate, ended, presented = copy._rotating, copy._ended, copy._presented
+        signs_in, persistent = copy._signs_in, copy._persistent
         saved = await copy._manager.save(
             Pending(
-                copy._presented,
+                presented,
                 copy._saved,
                 changed,
                 removed,
                 rotate,
-                bool(ended),
+                signs_in,
+                ended > 0,
                 copy._user,
-                copy._persistent
-                if copy._persistent is not None
-                else copy._manager.cookie.persistent,
-                copy._presented.cookie or copy._cookie is not None,
+                copy._manager.cookie.persistent if persistent is None else persistent,
+                presented.cookie or copy._cookie is not None,
+                copy._extend_from or presented.at,
+                copy._stage is ON_SOCKET,
+                presented.waited + copy._waited,
             )
         )
-        if saved.gone:
+        if saved.gone or copy._gone:
             copy._mark_gone()
             return
         if saved.cookie is not None:
             copy._cookie = saved.cookie
+        if presented.several and (ended or signs_in):
+            copy._presented = presented._replace(several=())
         new_token = rotate or ended > 0 or copy._saved is None
         copy._acknowledge(saved.record, new_token=new_token, ended=ended)
     finally:
+        copy._waited += time.monotonic() - began
         waiting, copy._saving = copy._saving, False
         if isinstance(waiting, asyncio.Future):
             waiting.set_result(None)
@@ -186,12 +227,15 @@ async def save(copy: WorkingCopy) -> None:
 
 def is_unsaved(copy: WorkingCopy) -> bool:
     """Tell whether there is something to save, be it changed while a commit was in flight."""
+    if copy._gone:
+        return False
     return bool(copy._rotating or copy._ended or (copy._local and any(copy._delta())))
 
 
 def discard(copy: WorkingCopy) -> None:
     """Forget what this request changed since the store last acknowledged."""
-    copy._begin(copy._saved)
+    # The record of a token that was replaced is the session's once the sign-in is acknowledged.
+    copy._begin(None if copy._saved is copy._presented.replaced else copy._saved)
 
 
 def take_cookie(copy: WorkingCopy) -> str | None:
@@ -202,14 +246,30 @@ def take_cookie(copy: WorkingCopy) -> str | None:
     return cookie
 
 
-def outlive_request(copy: WorkingCopy) -> None:
-    """Let the session go on after its response, on a WebSocket."""
-    copy._outlives_request = True
+# For the WebSocket
 
 
-async def is_current(copy: WorkingCopy) -> bool:
-    """Return whether the session's token still opens its record; leave its changes as they are.
+def move_to_socket(copy: WorkingCopy) -> Record | None:
+    """Let the session go on after its response; return the record to watch, if there is one."""
+    if copy._stage < COMMITTED or copy._stage is REPLACED:
+        copy._stage = ON_SOCKET
+    return copy._saved
 
-    Raises `SessionUnavailable`.
-    """
-    return await copy._reload() is not None
+
+def end(copy: WorkingCopy) -> None:
+    """Let the session be over, for it ended elsewhere."""
+    copy._mark_gone()
+
+
+async def settle(copy: WorkingCopy) -> None:
+    """Wait for a commit that is in flight."""
+    while copy._saving is not False:
+        if copy._saving is True:
+            copy._saving = asyncio.get_running_loop().create_future()
+        # Several may wait for one commit, and one of them may be cancelled.
+        await asyncio.wait((copy._saving,))
+
+
+def is_saving(copy: WorkingCopy) -> bool:
+    """Tell whether a commit is in flight."""
+    return copy._saving is not False

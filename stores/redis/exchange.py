@@ -69,9 +69,17 @@ async def exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
     return answers
 
 
+_HEADS = [b"\r\n$%d\r\n" % size for size in range(256)]
+
+
 def _pack(commands: Sequence[Command]) -> bytes:
-    pieces = []
+    pieces: list[bytes] = []
+    add = pieces.append
     for command in commands:
-        pieces.append(b"*%d\r\n" % len(command))
-        pieces += [b"$%d\r\n%b\r\n" % (len(word), word) for word in command]
+        add(b"*%d" % len(command))
+        for word in command:
+            size = len(word)
+            add(_HEADS[size] if size < 256 else b"\r\n$%d\r\n" % size)
+            add(word)
+        add(b"\r\n")
     return b"".join(pieces)

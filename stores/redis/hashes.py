@@ -2,75 +2,168 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 
-from stores.contract import JSON, Record, Update
+from stores.applying import apply_change
+from stores.contract import JSON, Outcome, Record, Unreadable, Update
 from stores.json_text import decode, encode
+from stores.redis.scripts import CODES
+
+MAX_BYTES = 1024 * 1024
+"""Values of a record in bytes. More are not decoded: that would hold up every other request."""
+
+MAX_FIELDS = 100_000
+"""The same for the number of a record's fields."""
 
 
-def fields_of(record: Record) -> list[bytes]:
-    """Return the fields of a new record: name, value, name, value, ..."""
+def fields_of(record: Record, behind: float) -> list[bytes]:
+    """Return the expiry of a new record's key, and its fields: name, value, name, value, ...
+
+    *behind* is the number of seconds by which our clock is behind the server's.
+    """
+    data, size = _data_fields(record.data)
     fields = [
+        _milliseconds(record.expires + behind),
         *(b"secret", record.secret_hash.hex().encode()),
         *(b"created", _number(record.created)),
         *(b"expires", _number(record.expires)),
         *(b"persistent", b"1" if record.persistent else b"0"),
+        *(b"size", b"%d" % (size + 2)),
     ]
     if record.user is not None:
         fields += (b"user", record.user.encode())
     if record.former_hash is not None:
         fields += (b"former", record.former_hash.hex().encode())
-    if record.rotated is not None:
-        fields += (b"rotated", _number(record.rotated))
-    return fields + _data_fields(record.data)
+    for name, time in (
+        (b"rotated", record.rotated),
+        (b"authenticated", record.authenticated),
+        (b"seen", record.seen),
+    ):
+        if time is not None:
+            fields += (name, _number(time))
+    return fields + data
 
 
-def _data_fields(data: Mapping[str, JSON]) -> list[bytes]:
+def _data_fields(data: Mapping[str, JSON]) -> tuple[list[bytes], int]:
+    """Return the fields, and the bytes that they take as JSON."""
     fields: list[bytes] = []
+    size = 0
     for key, value in data.items():
-        fields += (b"d:" + key.encode(), encode(value).encode())
-    return fields
+        name, text = b"d:" + key.encode(), encode(value).encode()
+        fields += (name, text)
+        size += len(name) + len(text) + 2  # two quotes, a colon and a comma, without "d:"
+        if not key.isidentifier():
+            size += len(encode(key)) - len(key) - 2  # what is escaped
+    return fields, size
 
 
-def arguments_of(update: Update) -> list[bytes]:
-    """Return the arguments of the update script, see `stores.redis.scripts.UPDATE`."""
-    written = _data_fields(update.set)
+def arguments_of(update: Update, behind: float) -> list[bytes]:
+    """Return the arguments of the update script but the deadline.
+
+    See `stores.redis.scripts.UPDATE`, and `fields_of` for *behind*.
+    """
+    written, size = _data_fields(update.set)
     removed = [b"d:" + key.encode() for key in update.unset]
-    expected = b""
     rotation = update.rotation
     if rotation is not None:
-        expected = rotation.expected_hash.hex().encode()
-        secret = rotation.secret_hash.hex().encode()
-        written += (b"secret", secret, b"former", expected, b"rotated", _number(rotation.rotated))
-        written += (b"persistent", b"1" if rotation.persistent else b"0")
+        written += (
+            *(b"secret", rotation.secret_hash.hex().encode()),
+            *(b"former", rotation.expected_hash.hex().encode()),
+            *(b"rotated", _number(rotation.rotated)),
+            *(b"persistent", b"1" if rotation.persistent else b"0"),
+        )
         if rotation.user is None:
             removed.append(b"user")
         else:
             written += (b"user", rotation.user.encode())
-    expires = b"" if update.expires is None else _number(update.expires)
-    return [expected, expires, b"%d" % len(written), *written, *removed]
+        if rotation.authenticated is not None:
+            written += (b"authenticated", _number(rotation.authenticated))
+    if update.set:
+        written += (b"size", b"%d" % size)
+    return [
+        b"" if update.limit is None else b"%d" % update.limit,
+        b"%d" % len(written),
+        b"%d" % len(removed),
+        *written,
+        *removed,
+        *_conditions(update, behind),
+    ]
 
 
-def record_of(id: bytes, answer: Sequence[bytes] | Mapping[bytes, bytes]) -> Record:
+def _conditions(update: Update, behind: float) -> Sequence[bytes]:
+    """Return what an update has besides values; most have nothing, which costs no word."""
+    _, _, _, expires, rotation, seen, _, or_create = update
+    if expires is None and rotation is None and seen is None and or_create is None:
+        return ()
+    created: list[bytes] = []
+    if_absent = Outcome.MISSING
+    if or_create is not None:
+        if_absent, record = apply_change(None, update)
+        if record is not None:
+            created = fields_of(record, behind)
+    return (
+        b"" if rotation is None else rotation.expected_hash.hex().encode(),
+        _number(None if rotation is None else rotation.expected_rotated),
+        _number(expires),
+        b"" if expires is None else _milliseconds(expires + behind),
+        _number(seen),
+        CODES[if_absent],
+        *created,
+    )
+
+
+def record_of(id: bytes, answer: Sequence[bytes] | Mapping[bytes, bytes]) -> Record | Unreadable:
     """Return the record of a hash, as RESP 2 (name, value, ...) or RESP 3 (a mapping) gives it."""
+    try:
+        return _record_of(id, answer)
+    except KeyError as error:
+        return Unreadable(f"its hash has no field {error.args[0].decode()!r}")
+    except json.JSONDecodeError:
+        return Unreadable("a value in its hash is not JSON")
+    except UnicodeDecodeError:
+        return Unreadable("a text in its hash is not UTF-8")
+    except RecursionError:
+        return Unreadable("a value in its hash is nested too deeply")
+    except _TooLarge:
+        return Unreadable(f"its hash is larger than {MAX_BYTES} bytes or {MAX_FIELDS} fields")
+    except ValueError:
+        return Unreadable("a field of its hash is garbled")
+
+
+class _TooLarge(Exception):
+    """The record would take too long to decode."""
+
+
+def _record_of(id: bytes, answer: Sequence[bytes] | Mapping[bytes, bytes]) -> Record:
+    if len(answer) > 2 * MAX_FIELDS:
+        raise _TooLarge
     if isinstance(answer, Mapping):
         fields = dict(answer)
     else:
         fields = dict(zip(answer[::2], answer[1::2], strict=True))
     pop = fields.pop
-    secret, created, expires = pop(b"secret"), pop(b"created"), pop(b"expires")
+    secret = bytes.fromhex(pop(b"secret").decode())
+    created, expires = _time(pop(b"created")), _time(pop(b"expires"))
     persistent, user = pop(b"persistent"), pop(b"user", None)
     former, rotated = pop(b"former", None), pop(b"rotated", None)
+    authenticated, seen = pop(b"authenticated", None), pop(b"seen", None)
+    pop(b"size", None)
+    if len(secret) != 32:
+        raise ValueError
     return Record(
         id,
-        bytes.fromhex(secret.decode()),
-        float(created),
-        float(expires),
+        secret,
+        created,
+        expires,
         _data(fields),
         None if user is None else user.decode(),
         persistent == b"1",
         None if former is None else bytes.fromhex(former.decode()),
-        None if rotated is None else float(rotated),
+        None if rotated is None else _time(rotated),
+        None if authenticated is None else _time(authenticated),
+        None if seen is None else _time(seen),
     )
 
 
@@ -78,9 +171,23 @@ def _data(fields: Mapping[bytes, bytes]) -> dict[str, JSON]:
     if not fields:
         return {}
     # One call of the decoder for all values: a call for each costs more than the decoding.
-    values = decode(f"[{b','.join(fields.values()).decode()}]")
-    return dict(zip([field[2:].decode() for field in fields], values, strict=True))
+    text = b"[%b]" % b",".join(fields.values())
+    if len(text) > MAX_BYTES:
+        raise _TooLarge
+    return dict(zip([field[2:].decode() for field in fields], decode(text.decode()), strict=True))
 
 
-def _number(seconds: float) -> bytes:
-    return repr(float(seconds)).encode()  # the shortest text that reads back as the same number
+def _time(text: bytes) -> float:
+    seconds = float(text)
+    if seconds - seconds:  # infinity and NaN
+        raise ValueError
+    return seconds
+
+
+def _milliseconds(seconds: float) -> bytes:
+    return b"%d" % math.ceil(seconds * 1000)
+
+
+def _number(seconds: float | None) -> bytes:
+    # The shortest text that reads back as the same number.
+    return b"" if seconds is None else repr(float(seconds)).encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import Redis, RedisCluster, SSLConnection
 
 from stores.contract import ConfigurationError
 
@@ -37,3 +37,10 @@ def name_of(client: Redis | RedisCluster) -> str:
     if "host" not in options:  # it asks Sentinel for the address
         return f"redis:{getattr(client.connection_pool, 'service_name', '')}"
     return f"redis://{options['host']}:{options['port']}/{options.get('db', 0)}"
+
+
+def uses_tls(client: Redis | RedisCluster) -> bool:
+    """Tell whether the client's connections use TLS."""
+    if isinstance(client, RedisCluster):
+        return bool(client.connection_kwargs.get("ssl"))
+    return issubclass(client.connection_pool.connection_class, SSLConnection)

@@ -6,6 +6,8 @@ public handle::
     HGETALL session:3q2-7wAAAAAAAAAAAAAAAA
     secret "9f86d0…"  created "1763910000.25"  expires "1763996400.25"  persistent "1"
     user "ada"  former "60303a…"  rotated "1763910007.5"          (each optional)
+    authenticated "1763910000.25"  seen "1763910360.0"            (these, too)
+    size "57"                              (bytes of the data as JSON text, at most)
     d:name "\\"ada\\""  d:cart "[{\\"sku\\":\\"x\\",\\"price\\":9.5}]"   (a field a key, as JSON)
 
 The server expires the key by itself. One Lua script creates, another changes, so that the condition
@@ -15,14 +17,13 @@ and the change are one step.
 from __future__ import annotations
 
 import asyncio
-import math
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 from stores.contract import (
     Change,
@@ -31,60 +32,64 @@ from stores.contract import (
     Record,
     Store,
     StoreUnavailable,
+    Unreadable,
     Update,
 )
-from stores.redis.client import MAX_CONNECTIONS, make_client
+from stores.redis.client import MAX_CONNECTIONS, close_client, make_client, warn_of_slow_reads
 from stores.redis.cluster import Cluster
-from stores.redis.errors import reason_of
+from stores.redis.errors import concerns_one_key, reason_of
 from stores.redis.eviction import warn_of_eviction
 from stores.redis.exchange import Command, ConnectionBroken, OneServer
 from stores.redis.hashes import arguments_of, fields_of, record_of
-from stores.redis.own_client import check_client, name_of
-from stores.redis.scripts import CREATE, SOURCES, UPDATE
+from stores.redis.own_client import check_client, name_of, uses_tls
+from stores.redis.scripts import CREATE, LATE, OUTCOMES, SOURCES, UPDATE
+from stores.redis.server_clock import ServerClock
 from stores.redis.url import RedisUrl, read_url
 
-_OUTCOMES = {
-    0: Outcome.DONE,  # UNLINK of a key that does not exist
-    1: Outcome.DONE,
-    2: Outcome.EXISTS,
-    3: Outcome.MISSING,
-    4: Outcome.CONFLICT,
-}
+DEFAULT_PREFIX = "session:"
+
+_OUTCOMES = {0: Outcome.DONE, **OUTCOMES}  # 0 is UNLINK's of a key that does not exist
 
 
 class RedisStore(Store):
     """Keeps records in hashes whose keys begin with *prefix*.
 
-    *source* is a URL (`redis://`, `rediss://`, the same with `valkey`, `redis+cluster://` with one
-    host or several, comma-separated), or a `redis.asyncio` client of the application's own,
-    `Redis` or `RedisCluster`. The store does not close such a client. Make it with `protocol=2`, so
-    that it replaces a connection that the server closed. *timeout* bounds a whole operation, in
-    seconds. A write whose outcome is unknown is never repeated.
+    *source* is a URL (`redis://`, `rediss://` with TLS, `redis+cluster://` or `redis+sentinel://`
+    with one host or several, comma-separated, the same with `valkey`, or `unix://`), or a
+    `redis.asyncio` client of the application's own, `Redis` or `RedisCluster`. *prefix* is by
+    default the one that the URL names, else "session:". The store does not close a client of the
+    application's. Make it with `protocol=2`, so that it replaces a connection that the server
+    closed. *timeout* bounds a whole operation, in seconds. A write whose outcome is unknown is
+    never repeated.
 
     Raises `ConfigurationError` for a bad URL and a client that cannot be used.
     """
 
     timeout: float
+    expires_itself = True
 
     def __init__(
         self,
         source: str | Redis | RedisCluster,
         *,
-        prefix: str = "session:",
+        prefix: str | None = None,
         timeout: float = 2.0,
     ) -> None:
         self.timeout = timeout
-        self._prefix = prefix.encode()
         self._url: RedisUrl | None = None
         self._client: Any = None
         if isinstance(source, str):
             self._url = read_url(source)
-            self._name = self._url.name
+            self._name, self._tls = self._url.name, self._url.is_tls
+            if prefix is None:
+                prefix = self._url.prefix
         else:
             self._client = check_client(source)
-            self._name = name_of(self._client)
+            self._name, self._tls = name_of(self._client), uses_tls(self._client)
+        self._prefix = (DEFAULT_PREFIX if prefix is None else prefix).encode()
         self._servers: OneServer | Cluster | None = None  # set while the store is open
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._clock = ServerClock(self._name)
         self._warned = False
 
     @property
@@ -101,7 +106,9 @@ class RedisStore(Store):
         async with self._operation() as servers:
             await servers.open()
         await self.ping()
-        await self._warn_of_eviction()
+        async with self._operation() as servers:
+            await self._clock.look(servers)
+        await self._warn()
 
     async def close(self) -> None:
         servers, self._servers = self._servers, None
@@ -110,51 +117,69 @@ class RedisStore(Store):
             for _ in range(MAX_CONNECTIONS):
                 await self._slots.acquire()
             self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+            await self._clock.close()
             await servers.close()
         if self._url is not None and self._client is not None:
             client, self._client = self._client, None
-            await client.aclose()
-            if self._url.is_cluster:  # a client that found no cluster does not close its nodes
-                await client.nodes_manager.aclose("startup_nodes")
+            await close_client(client)
 
     async def ping(self) -> None:
         # A server may answer PING and yet not serve keys: in a cluster that is down, or as a
         # replica without a primary.
         await self._read([(b"HLEN", self._prefix)])
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
+    async def load(
+        self, ids: Sequence[bytes]
+    ) -> Mapping[bytes, Record | Unreadable | StoreUnavailable]:
         answers = await self._read([(b"HGETALL", self._key(id)) for id in ids])
         return {
-            id: _unavailable(fields) if isinstance(fields, Exception) else record_of(id, fields)
+            id: self._unread(fields) if isinstance(fields, Exception) else record_of(id, fields)
             for id, fields in zip(ids, answers, strict=True)
             if fields
         }
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
-        commands = [self._command(change) for change in changes]
+        now = asyncio.get_running_loop().time()
+        deadline = now + self.timeout
         async with self._operation() as servers:
-            answers = await servers.send(commands)
-            if any(isinstance(answer, NoScriptError) for answer in answers):
-                await _resend_failed(
-                    servers, [*map(_with_source, commands)], answers, NoScriptError
-                )
+            self._clock.look_in_time(servers, now)
+            answers = await self._send(servers, changes, deadline)
+            if LATE in answers:  # in time, or the answer would not be here: the clock was set
+                await self._clock.look(servers)
+                late = [i for i, answer in enumerate(answers) if answer == LATE]
+                again = await self._send(servers, [changes[i] for i in late], deadline)
+                for i, answer in zip(late, again, strict=True):
+                    answers[i] = ResponseError("LATE") if answer == LATE else answer
             _raise_if_all_failed(answers)
         return [
-            _unavailable(answer) if isinstance(answer, Exception) else _OUTCOMES[answer]
+            self._unavailable(answer) if isinstance(answer, Exception) else _OUTCOMES[answer]
             for answer in answers
         ]
 
     def _key(self, id: bytes) -> bytes:
         return self._prefix + urlsafe_b64encode(id).rstrip(b"=")
 
-    def _command(self, change: Change) -> Command:
-        key = self._key(change.id)
+    async def _send(
+        self, servers: OneServer | Cluster, changes: Sequence[Change], deadline: float
+    ) -> list[Any]:
+        """Return the answers to the changes; the server refuses those that reach it too late."""
+        until = self._clock.when(deadline)
+        commands = [self._command(change, until) for change in changes]
+        answers = await servers.send(commands)
+        if any(isinstance(answer, NoScriptError) for answer in answers):
+            await _resend_failed(servers, [*map(_with_source, commands)], answers, NoScriptError)
+        return answers
+
+    def _command(self, change: Change, until: bytes) -> Command:
+        key, behind = self._key(change.id), self._clock.behind
         if isinstance(change, Update):
-            return (b"EVALSHA", UPDATE.sha, b"1", key, *arguments_of(change))
+            # Times alone only advance, so a late one does no harm.
+            until = until if change.set or change.unset or change.rotation else b""
+            return (b"EVALSHA", UPDATE.sha, b"1", key, until, *arguments_of(change, behind))
+        # A late one of these does no harm, either: the token of a session that was not created is
+        # told to nobody, and an id is not used twice, so what is removed was to go.
         if isinstance(change, Create):
-            record = change.record
-            expires = b"%d" % math.ceil(record.expires * 1000)
-            return (b"EVALSHA", CREATE.sha, b"1", key, expires, *fields_of(record))
+            return (b"EVALSHA", CREATE.sha, b"1", key, *fields_of(change.record, behind))
         return (b"UNLINK", key)
 
     async def _read(self, commands: Sequence[Command]) -> list[Any]:
@@ -168,13 +193,22 @@ class RedisStore(Store):
             _raise_if_all_failed(answers)
         return answers
 
-    async def _warn_of_eviction(self) -> None:
-        """Log once whether a server may drop sessions that have not expired."""
+    def _unread(self, error: Exception) -> Unreadable | StoreUnavailable:
+        if concerns_one_key(error):
+            return Unreadable(reason_of(error))
+        return self._unavailable(error)
+
+    def _unavailable(self, error: Exception) -> StoreUnavailable:
+        return StoreUnavailable(reason_of(error, tls=self._tls))
+
+    async def _warn(self) -> None:
+        """Log once what works and could be better."""
         if self._warned:
             return
         async with self._operation() as servers:
             answers = await servers.send_to_each((b"INFO", b"memory"))
         warn_of_eviction(self._name, answers)
+        warn_of_slow_reads(self._name)
         self._warned = True
 
     @asynccontextmanager
@@ -189,7 +223,7 @@ class RedisStore(Store):
         except TimeoutError:
             reason = f"Redis did not answer within {self.timeout} s"
         except (RedisError, RedisClusterException, OSError) as error:
-            reason = reason_of(error)
+            reason = reason_of(error, tls=self._tls)
         raise StoreUnavailable(reason) from None
 
 
@@ -215,9 +249,7 @@ def _with_source(command: Command) -> Command:
 
 def _raise_if_all_failed(answers: Sequence[Any]) -> None:
     """Raise the first error when all answers are errors; a dead node fails its own sessions."""
-    if answers and all(isinstance(answer, Exception) for answer in answers):
+    if answers and all(
+        isinstance(answer, Exception) and not concerns_one_key(answer) for answer in answers
+    ):
         raise answers[0]
-
-
-def _unavailable(error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(reason_of(error))

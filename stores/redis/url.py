@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote, urlencode
 
+from redis.asyncio import SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import parse_url
+from redis.exceptions import RedisError
 
 from stores.address import check_options, host_and_port, split_url
 from stores.contract import ConfigurationError
 
-URL_OPTIONS = (
+CLIENT_OPTIONS = (
     "client_name",
     "ssl_ca_certs",
     "ssl_cert_reqs",
@@ -21,9 +23,11 @@ URL_OPTIONS = (
 )
 """Options of redis-py that a URL may set: the store depends on none of them."""
 
-_SCHEMES = {"redis": "redis", "valkey": "redis", "rediss": "rediss", "valkeys": "rediss"}
+SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 
-DEFAULT_PORT = 6379
+DEFAULT_PORTS = {"server": 6379, "cluster": 6379, "sentinel": 26379}
+
+_SCHEMES = {"redis": "redis", "valkey": "redis", "rediss": "rediss", "valkeys": "rediss"}
 
 
 class RedisUrl(NamedTuple):
@@ -31,11 +35,21 @@ class RedisUrl(NamedTuple):
 
     name: str
     """The URL without user name, password and options."""
-    is_cluster: bool
+    kind: str
+    """server, cluster, sentinel or unix."""
     nodes: list[tuple[str, int]]
     """Host and port of each; of a cluster, those that the client asks first."""
     options: Mapping[str, Any]
     """Arguments of redis-py for a connection to the first node, the password among them."""
+    prefix: str | None
+    service: str
+    """What Sentinel calls the servers."""
+    sentinel_options: Mapping[str, str]
+    """User name and password of Sentinel itself."""
+
+    @property
+    def is_tls(self) -> bool:
+        return self.options.get("connection_class") is SSLConnection
 
     def __repr__(self) -> str:
         return f"<RedisUrl {self.name}>"
@@ -44,23 +58,110 @@ class RedisUrl(NamedTuple):
 def read_url(url: str) -> RedisUrl:
     """Read *url*. Raises `ConfigurationError`, whose text quotes no value."""
     address = split_url(url)
-    base, _, cluster = address.scheme.partition("+")
-    if base not in _SCHEMES or cluster not in ("", "cluster"):
-        raise ConfigurationError("the store's URL must begin with redis:// or valkey://")
-    is_cluster = cluster == "cluster"
-    hosts = address.hosts.split(",")
-    nodes = [(host, port or DEFAULT_PORT) for host, port in map(host_and_port, hosts)]
-    if len(nodes) > 1 and not is_cluster:
-        raise ConfigurationError("the store's URL names several hosts: write redis+cluster://")
-    database = address.path.strip("/")
-    if database and is_cluster:
+    kind, protocol = _kind(address.scheme)
+    query = parse_qs(address.query, keep_blank_values=True)
+    own = ("prefix", "db", *SENTINEL_OPTIONS) if kind == "sentinel" else ("prefix", "db")
+    check_options(query, (*own, *CLIENT_OPTIONS))
+    given = {name: query.pop(name)[-1] for name in own if name in query}
+    path = unquote(address.path)
+    hosts = _hosts(kind, address.hosts)
+    service = database = ""
+    if kind == "sentinel":
+        service = path.strip("/")
+        if not service or "/" in service:
+            raise ConfigurationError(
+                "the store's URL names no service of Sentinel: write redis+sentinel://host/service"
+            )
+    elif kind == "unix":
+        if len(path) < 2:
+            raise ConfigurationError(
+                "the store's URL names no socket: write unix:///path/to/socket"
+            )
+    else:
+        database = path.strip("/")
+    if database and "db" in given:
+        raise ConfigurationError("the store's URL names the database twice")
+    database = database or given.get("db", "")
+    if database and kind == "cluster":
         raise ConfigurationError("the store's URL: a cluster has no databases")
-    if database and not database.isdecimal():
+    if database and not (database.isascii() and database.isdecimal()):
         raise ConfigurationError("the store's URL: a database is a number")
-    check_options(parse_qs(address.query, keep_blank_values=True), URL_OPTIONS)
-    first = f"{address.credentials}@{hosts[0]}" if address.credentials else hosts[0]
+    credentials = f"{address.credentials}@" if address.credentials else ""
+    first = hosts[0] if hosts else "localhost"
     try:
-        options = parse_url(f"{_SCHEMES[base]}://{first}{address.path}?{address.query}")
+        options = dict(
+            parse_url(f"{protocol}://{credentials}{first}/{database}?{urlencode(query, True)}")
+        )
     except ValueError:
         raise ConfigurationError("the store's URL is not a Redis URL") from None
-    return RedisUrl(address.name, is_cluster, nodes, dict(options))
+    if kind == "unix":
+        options = {k: v for k, v in options.items() if k not in ("host", "port")}
+        options |= {"connection_class": UnixDomainSocketConnection, "path": path}
+    _check_files(options)
+    return RedisUrl(
+        name=address.name + _shown(given),
+        kind=kind,
+        nodes=[(h, p or DEFAULT_PORTS[kind]) for h, p in map(host_and_port, hosts)],
+        options=options,
+        prefix=given.get("prefix"),
+        service=service,
+        sentinel_options={
+            name.removeprefix("sentinel_"): given[name]
+            for name in SENTINEL_OPTIONS
+            if name in given
+        },
+    )
+
+
+def _kind(scheme: str) -> tuple[str, str]:
+    """Return what a scheme is for, and the scheme of redis-py with or without TLS."""
+    base, _, kind = scheme.partition("+")
+    if scheme == "unix":
+        base, kind = "redis", "unix"
+    if (
+        base not in _SCHEMES
+        or kind not in ("", "cluster", "sentinel", "unix")
+        or (kind == "unix" and _SCHEMES[base] == "rediss")
+    ):
+        raise ConfigurationError(
+            "the store's URL must begin with redis:// or valkey://, with TLS rediss:// or "
+            "valkeys://, before the colon also +cluster or +sentinel, or with unix://"
+        )
+    return kind or "server", _SCHEMES[base]
+
+
+def _hosts(kind: str, text: str) -> list[str]:
+    if kind == "unix":
+        if text:
+            raise ConfigurationError(
+                "the store's URL names a host before its socket: write unix:///path/to/socket"
+            )
+        return []
+    hosts = text.split(",")
+    for host in hosts:
+        host_and_port(host)
+    if len(hosts) > 1 and kind == "server":
+        raise ConfigurationError(
+            "the store's URL names several hosts: write redis+cluster:// or redis+sentinel://"
+        )
+    return hosts
+
+
+def _shown(given: Mapping[str, str]) -> str:
+    shown = {name: given[name] for name in ("db", "prefix") if name in given}
+    return f"?{urlencode(shown, safe=':/')}" if shown else ""
+
+
+def _check_files(options: Mapping[str, Any]) -> None:
+    """Raise `ConfigurationError` when a connection could not read its certificates."""
+    if options.get("connection_class") is not SSLConnection:
+        return
+    try:
+        SSLConnection(
+            **{k: v for k, v in options.items() if k.startswith("ssl_")}
+        ).ssl_context.get()
+    except (OSError, RedisError) as error:  # no file, no certificate, another certificate's key
+        raise ConfigurationError(
+            "the store's URL: ssl_ca_certs, ssl_certfile (with its ssl_keyfile) must be files in "
+            f"PEM format, ssl_cert_reqs required, optional or none ({type(error).__name__})"
+        ) from None

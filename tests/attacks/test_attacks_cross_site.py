@@ -12,7 +12,7 @@ from app import Group, Route, SessionManager, SessionMixin
 from tests.helpers.pages import Page
 from tests.helpers.site import Browser, Site
 from tests.helpers.stores_for_tests import SpyStore
-from tests.responses.test_websocket import HANDSHAKE
+from tests.helpers.websockets import HANDSHAKE
 
 EVIL = "https://evil.example"
 
@@ -49,7 +49,7 @@ async def signed_in(serve: Callable[..., Site], store: SpyStore, **settings: obj
         "/",
         Route("transfer", Transfer),
         Route("socket", Socket),
-        Group("in", Route("plain", Plain), required=True),
+        Group("in", Route("plain", Plain), authenticated=True),
         sessions=True,
     )
     browser = serve(routes, SessionManager(store), **settings).browser()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tornado.httpclient import HTTPRequest
-from tornado.websocket import WebSocketClientConnection, websocket_connect
+from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
 from app import SessionManager
 from app.sessions import token
@@ -66,12 +66,12 @@ async def test_a_planted_session_is_the_victims_alone(site: Site, clock: FakeClo
     assert victim.cookies["session"] != planted
     assert token.decode(victim.cookies["session"])[1] != token.decode(planted)[1]
 
-    for seconds in (0, 29, 2, 3600):  # within the grace, at its end, after it
+    for seconds, refused in ((0, 409), (9, 409), (2, 401), (3600, 401)):  # the grace is 10 s
         clock.advance(seconds)
         attacker.cookies["session"] = planted
         assert await who(attacker) == NOBODY
         assert (await attacker.get("/private")).code == 302
-        assert (await attacker.get("/members/who")).code == 401
+        assert (await attacker.get("/members/who")).code == refused
         assert (await who(victim))[0] == "ada"
     assert await victim.text("/private") == "private to ada"
 
@@ -136,9 +136,8 @@ async def connect(browser: Browser, path: str) -> AsyncIterator[WebSocketClientC
 
 
 @pytest.mark.gen_test
-@pytest.mark.parametrize("looks", [True, False])
-async def test_an_attackers_open_socket_stays_outside_the_account(site: Site, looks: bool) -> None:
-    """An open socket of the attacker's does not follow the victim into the account."""
+async def test_an_attackers_open_socket_stays_outside_the_account(site: Site) -> None:
+    """An open socket of the attacker's is closed when the victim signs in, and writes nothing."""
     attacker = site.browser()
     await attacker.text("/cart?item=bait")
     async with connect(attacker, "/patient-feed") as socket:
@@ -148,12 +147,11 @@ async def test_an_attackers_open_socket_stays_outside_the_account(site: Site, lo
 
         victim = with_cookies(site, attacker.cookies["session"])
         await victim.text("/sign-in?user=ada")
+        with contextlib.suppress(WebSocketClosedError):
+            await socket.write_message("written by the attacker")
         await victim.text("/cart?item=secret")
-        if looks:
-            await socket.write_message("who")
-            assert json.loads(str(await socket.read_message())) == [False, None, {}]
-        await socket.write_message("written by the attacker")
-        await socket.read_message()
+        assert await socket.read_message() is None
+        assert socket.close_code == 1008
     assert await who(victim) == ["ada", {"cart": ["bait", "secret"]}, True]
 
 
@@ -195,12 +193,15 @@ async def test_a_replaced_token_changes_nothing(site: Site, clock: FakeClock) ->
     browser = await signed_in(site, "ada", item="secret")
     former = browser.cookies["session"]
     await browser.text("/renew")
-    clock.advance(29.9)
-    for path in ("/cart?item=x", "/sign-in?user=mallory", "/sign-out", "/renew"):
+    clock.advance(9.5)
+    for path in ("/cart?item=x", "/sign-out", "/renew"):
         response = await with_cookies(site, former).get(path)
         assert response.code == 409, path
         assert "Set-Cookie" not in response.headers, path
         assert response.headers["Retry-After"] == "1", path
+    mallory = with_cookies(site, former)
+    await mallory.text("/sign-in?user=mallory")  # a session of his own
+    assert await who(mallory) == ["mallory", {}, True]
     assert await who(with_cookies(site, former)) == NOBODY
     assert await who(browser) == ["ada", {"cart": ["secret"]}, True]
 
@@ -210,7 +211,7 @@ async def test_a_replaced_token_is_unknown_after_the_grace(site: Site, clock: Fa
     browser = await signed_in(site, "ada", item="secret")
     former = browser.cookies["session"]
     await browser.text("/renew")
-    clock.advance(30.1)
+    clock.advance(10.1)
     thief = with_cookies(site, former)
     await thief.text("/sign-out")
     assert await thief.text("/cart?item=x") == "x"

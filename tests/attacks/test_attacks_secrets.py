@@ -232,8 +232,8 @@ async def test_nothing_secret_is_in_a_repr_or_an_error(any_store: Store) -> None
     text = token_of(await session.commit())
     id, secret = token.decode(text)
     record = await load_record(store, id)
-    assert record.secret_hash == token.hash_secret(secret)
-    rotation = make_rotation(record, user=USER, secret_hash=token.hash_secret(secret))
+    assert record.secret_hash == token.hash_secret("session", secret)
+    rotation = make_rotation(record, user=USER, secret_hash=token.hash_secret("session", secret))
     config = Config(ROUTES, manager, {"cookie_secret": PASSWORD})
     things = [
         *(session, manager, manager.cookie, store, Gateway(store), config, make_app(config)),

@@ -102,7 +102,7 @@ async def test_trusted_origins_are_the_deployments_choice(serve: Serve, store: S
 async def test_a_guarded_page_without_the_mixin_is_protected_likewise(
     serve: Serve, store: SpyStore
 ) -> None:
-    routes = Group("/", Group("guarded", Route("", Plain), required=True), sessions=True)
+    routes = Group("/", Group("guarded", Route("", Plain), authenticated=True), sessions=True)
     browser = serve(routes, SessionManager(store)).browser()
     response = await browser.post("/guarded", headers=FOREIGN[0])
     assert (response.code, store.kinds) == (403, [])
@@ -112,20 +112,22 @@ async def test_a_guarded_page_without_the_mixin_is_protected_likewise(
 async def test_the_error_page_for_another_site_has_no_session(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The error page for another site has no user and no session."""
+    """The error page for another site has no user and an empty session, which it cannot fill."""
 
     class Greeting(Form):
         def write_error(self, status_code: int, **kwargs: Any) -> None:
             self.write(f"{status_code} for {self.current_user}")
             if self.get_argument("session", ""):
-                self.write(str(dict(self.session)))
+                self.session["kept"] = 1
+                self.write(f" {dict(self.session)} {self.session.live}")
 
     browser = open_page(serve, Greeting)
     response = await browser.post("/page", headers=FOREIGN[0])
     assert (response.code, response.body) == (403, b"403 for None")
     response = await browser.post("/page?session=1", headers=FOREIGN[0])
-    assert response.code == 403
-    assert "the session is not loaded yet" in caplog.text
+    assert (response.code, response.body) == (403, b"403 for None {'kept': 1} False")
+    assert "is not saved; change it earlier" in caplog.text
+    assert "Set-Cookie" not in response.headers
 
 
 # Tornado's tokens against cross-site requests

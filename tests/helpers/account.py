@@ -94,7 +94,7 @@ def account_routes(**flags: Any) -> Group:
         Route("fails", Fails),
         Route("feed", Feed),
         Route("patient-feed", PatientFeed),
-        Group("members", Route("who", Who), required=True),
+        Group("members", Route("who", Who), authenticated=True),
         sessions=True,
         **flags,
     )

@@ -171,6 +171,59 @@ def _follows(replica: Valkey) -> bool:
     return bool(replica.admin("INFO", "replication").get("master_link_status") == "up")
 
 
+class _Sentinel(Valkey):
+    """One Sentinel; it keeps what it learns in its configuration file."""
+
+    def __init__(self, folder: Path, primary: Valkey) -> None:
+        self._primary = primary
+        super().__init__(folder)
+
+    def prepare(self) -> None:
+        (self.folder / "sentinel.conf").write_text(
+            f"sentinel monitor sessions 127.0.0.1 {self._primary.port} 2\n"
+            "sentinel down-after-milliseconds sessions 500\n"
+            "sentinel failover-timeout sessions 2000\n"
+        )
+
+    def command(self) -> Sequence[str | Path]:
+        return [
+            *(_program("valkey-server"), self.folder / "sentinel.conf", "--sentinel"),
+            *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
+        ]
+
+
+class ValkeySentinel:
+    """A primary and a replica of Valkey, the service `sessions` of three Sentinels."""
+
+    def __init__(self, folder: Path) -> None:
+        more = ("--repl-diskless-sync-delay", "0")
+        self.servers = [Valkey(folder / name, more=more) for name in ("first", "second")]
+        self.servers[1].admin("REPLICAOF", "127.0.0.1", self.servers[0].port)
+        until(functools.partial(_follows, self.servers[1]), "a replica to follow")
+        self.sentinels = [_Sentinel(folder / f"sentinel{i}", self.servers[0]) for i in range(3)]
+        for sentinel in self.sentinels:
+            until(functools.partial(self._is_known_to, sentinel), "the Sentinels to agree")
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        return f"redis+sentinel://{hosts}/sessions"
+
+    def primary(self) -> Valkey:
+        """Return the server that the Sentinels name."""
+        _, port = self.sentinels[0].admin("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "sessions")
+        return next(server for server in self.servers if server.port == int(port))
+
+    def stop(self) -> None:
+        for node in (*self.sentinels, *self.servers):
+            node.kill()
+
+    def _is_known_to(self, sentinel: Valkey) -> bool:
+        others = sentinel.admin("SENTINEL", "SENTINELS", "sessions")
+        replicas = sentinel.admin("SENTINEL", "REPLICAS", "sessions")
+        return len(others) == len(self.sentinels) - 1 and len(replicas) == 1
+
+
 class _SQLServer(Server):
     """A server that refuses to run as root, and whose data a program of its own prepares."""
 
@@ -322,4 +375,5 @@ __all__ = [
     "Postgres",
     "Valkey",
     "ValkeyCluster",
+    "ValkeySentinel",
 ]

@@ -37,6 +37,12 @@ class Operation:
     """Whether the response removed the cookie."""
     id_set: str | None = None
     """The id of the session that `token_set` belongs to."""
+    user: str | None = None
+    """Who signs in."""
+    late: bool = False
+    """Whether it lasted longer than the grace: what it did may be dropped, with status 200."""
+    settled: float = float("inf")
+    """When its rotation, which had no answer, was undone."""
 
     @property
     def done(self) -> bool:
@@ -46,7 +52,7 @@ class Operation:
     def ends(self) -> bool:
         """Whether it ends the session that it loaded: by signing out, or in as another user."""
         if self.kind == "sign-in":
-            return self.seen.get("@user") is not None
+            return self.seen.get("@user") not in (None, self.user)
         return self.kind == "sign-out"
 
     @property
@@ -55,7 +61,7 @@ class Operation:
         if self.kind == "set":
             return {self.key: self.number}
         if self.kind == "sign-in":
-            return {"@user": f"u{self.number}"}
+            return {"@user": self.user}
         return {self.key: ABSENT} if self.kind == "delete" else {}
 
     def __str__(self) -> str:
@@ -72,7 +78,7 @@ def violations(history: list[Operation]) -> Iterator[str]:
     """Tell what in *history* must not be."""
     ended: dict[str, int] = {}
     for operation in history:
-        if operation.done and operation.ends and operation.session is not None:
+        if operation.done and operation.ends and operation.session and not operation.late:
             end = ended.get(operation.session, operation.end)
             ended[operation.session] = min(end, operation.end)
     yield from _cookies(history)
@@ -91,15 +97,26 @@ def _cookies(history: list[Operation]) -> Iterator[str]:
             o.kind in ("read", "delete", "sign-out") or (o.kind == "set" and o.session)
         ):
             yield f"#{o.number}, a {o.kind}, set a session cookie"
-    rotated: set[str] = set()
+    rotated: dict[str, Operation] = {}
     for o in history:
         if o.token is not None and o.token_set and o.session is not None and o.session == o.id_set:
-            if o.token in rotated:
+            other = rotated.setdefault(o.token, o)
+            if other is not o and not _may_both_rotate(o, other, history):
                 yield f"#{o.number} replaced a token that another had replaced"
-            rotated.add(o.token)
     given = [o.token_set for o in history if o.token_set]
     if len(given) != len(set(given)):
         yield "a token was given twice"
+
+
+def _may_both_rotate(a: Operation, b: Operation, history: list[Operation]) -> bool:
+    """Tell whether both may replace one token: sign-ins of one user may, whoever came first."""
+    if a.kind == b.kind:
+        return a.kind == "sign-in" and a.user == b.user
+    sign_in = a if a.kind == "sign-in" else b
+    return sign_in.seen.get("@user") == sign_in.user or any(
+        o is not sign_in and o.done and o.id_set == sign_in.id_set and o.user == sign_in.user
+        for o in history
+    )
 
 
 def _life(history: list[Operation], ended: dict[str, int]) -> Iterator[str]:
@@ -115,7 +132,15 @@ def _life(history: list[Operation], ended: dict[str, int]) -> Iterator[str]:
             continue
         others = [r for r in _replacing(giver.id_set, history) if r not in (giver, o)]
         if o.session is None:
-            if not any(r.start < o.end and r.end > giver.start for r in others):
+            unsettled = any(
+                r.status == 503
+                and r.token in given
+                and given[r.token].id_set == giver.id_set
+                and r.start < o.end
+                and o.start < r.settled
+                for r in history
+            )
+            if not unsettled and not any(r.start < o.end and r.end > giver.start for r in others):
                 yield f"#{o.number} did not see {giver.id_set}, neither ended nor replaced"
             continue
         if o.session != giver.id_set:
@@ -123,14 +148,22 @@ def _life(history: list[Operation], ended: dict[str, int]) -> Iterator[str]:
         for r in others:
             if r.token == o.token and r.end < o.start:
                 yield f"#{o.number} opened a session with a token that #{r.number} had replaced"
-        if o.kind == "regenerate" and not o.token_set and not any(r.ends for r in others):
+        may_drop = o.late or any(r.ends for r in others)
+        if o.kind == "regenerate" and not o.token_set and not may_drop:
             yield f"#{o.number} got no new token, though nobody ended {o.session}"
 
 
 def _replacing(id: str | None, history: list[Operation]) -> list[Operation]:
     """Return what was acknowledged and makes a token of the session *id* useless."""
     kinds = ("regenerate", "sign-in", "sign-out")
-    return [o for o in history if o.done and o.session == id and o.kind in kinds]
+    return [
+        o
+        for o in history
+        if o.done
+        and (o.session == id or (o.kind == "sign-in" and o.id_set == id))
+        and o.kind in kinds
+        and (o.ends or o.kind != "sign-in" or o.id_set == id)
+    ]
 
 
 def _values(id: str, history: list[Operation]) -> Iterator[str]:
@@ -143,7 +176,8 @@ def _values(id: str, history: list[Operation]) -> Iterator[str]:
 
 def _of(o: Operation) -> str | None:
     """Return the id of the session that *o* writes to."""
-    return o.id_set if o.session is None or o.ends else o.session
+    # A sign-in that comes second to another user's begins a session of its own.
+    return o.id_set if o.session is None or o.kind == "sign-in" else o.session
 
 
 def _register(id: str, key: str, here: list[Operation], readers: list[Operation]) -> Iterator[str]:
@@ -153,7 +187,7 @@ def _register(id: str, key: str, here: list[Operation], readers: list[Operation]
     for o in readers:
         value = o.seen.get(key, ABSENT)
         for w in writers:
-            if w.writes[key] == value and value != ABSENT:
+            if w.writes[key] == value and value != ABSENT and w.start < o.end:
                 seen_at[w.number] = min(seen_at.get(w.number, o.end), o.end)
     for o in readers:
         value = o.seen.get(key, ABSENT)
@@ -175,7 +209,7 @@ def _possible(
     return not any(
         w.start > source[1] and min(w.end, seen_at.get(w.number, w.end)) < reader.start
         for w in writers
-        if w is not reader
+        if w is not reader and not w.late
     )
 
 

@@ -35,7 +35,7 @@ def spellings(tokens: Iterable[str], *words: str) -> list[str]:
     for text in tokens:
         _, secret = token.decode(text)
         found += (text, text[22:])
-        for raw in (secret, token.hash_secret(secret)):
+        for raw in (secret, token.hash_secret("session", secret)):
             found += (raw.hex(), repr(raw)[2:-1], str(list(raw))[1:-1])
             found += (base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode())
     return found

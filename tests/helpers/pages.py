@@ -37,6 +37,13 @@ class Renew(Page):
         self.session.regenerate()
 
 
+class SignIn(Page):
+    """Signs in as ada, or as ?user=."""
+
+    def get(self) -> None:
+        self.session.sign_in(self.get_argument("user", "ada"))
+
+
 class Plain(RequestHandler):
     """Answers without looking at any session."""
 

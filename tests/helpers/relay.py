@@ -18,8 +18,10 @@ class Relay:
         """Whether to cut a connection once, when the server has done what it was asked."""
         self._passing = threading.Event()  # answers reach who asked
         self._passing.set()
+        self._asking = threading.Event()  # requests reach the server
+        self._asking.set()
         self.held = 0
-        """Answers that were held back since `hold_answers`."""
+        """Answers or requests that were held back since `hold_answers` or `hold_requests`."""
         # Bound, so that nobody else takes the port; not listening, so that it refuses.
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -35,6 +37,16 @@ class Relay:
         self.held = 0
         self._passing.clear()
 
+    def hold_requests(self) -> None:
+        """From now on, requests reach nobody; `release` lets them go on, also of who gave up."""
+        self.held = 0
+        self._asking.clear()
+
+    def release(self) -> None:
+        """Let all go on that is held back, and pass on as before."""
+        self._passing.set()
+        self._asking.set()
+
     def cut(self) -> None:
         """Reset every connection there is, with the answers held back; then pass on as before."""
         sockets, self._sockets = self._sockets, []
@@ -44,10 +56,10 @@ class Relay:
                 each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 each.shutdown(socket.SHUT_RD)
             each.close()
-        self._passing.set()
+        self.release()
 
     def close(self) -> None:
-        self._passing.set()
+        self.release()
         for each in (self._listener, *self._sockets):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -69,9 +81,10 @@ class Relay:
                     self.cut_next_answer = False
                     source.shutdown(socket.SHUT_RDWR)
                     break
-                if is_answer and not self._passing.is_set():
+                may_pass = self._passing if is_answer else self._asking
+                if not may_pass.is_set():
                     self.held += 1
-                    self._passing.wait()
+                    may_pass.wait()
                 sink.sendall(chunk)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)

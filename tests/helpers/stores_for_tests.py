@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from stores import MemoryStore, Store, StoreUnavailable
-from stores.contract import Change, Outcome, Record
+from stores.contract import Change, Outcome, Record, Unreadable
 
 
 class SpyStore(Store):
@@ -44,7 +44,9 @@ class SpyStore(Store):
     async def ping(self) -> None:
         await self.inner.ping()
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
+    async def load(
+        self, ids: Sequence[bytes]
+    ) -> Mapping[bytes, Record | Unreadable | StoreUnavailable]:
         self.calls.append(("load", list(ids)))
         return await self.inner.load(ids)
 
@@ -109,7 +111,9 @@ class FaultyStore(SpyStore):
         await self._before("ping")
         await super().ping()
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
+    async def load(
+        self, ids: Sequence[bytes]
+    ) -> Mapping[bytes, Record | Unreadable | StoreUnavailable]:
         await self._before("load")
         found = await super().load(ids)
         self._after("load")

@@ -182,36 +182,6 @@ async def test_a_session_that_begins_after_flush_raises(serve: Serve) -> None:
     assert browser.cookies == {}
 
 
-class ErrorPage(Page):
-    """Shows what is kept on its error page."""
-
-    def get(self, status: int = 0) -> None:
-        raise HTTPError(int(self.get_argument("status")))
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        self.write(f"{status_code} {self.session.get('kept', 'nothing')}")
-
-
-@pytest.mark.gen_test
-@pytest.mark.parametrize("status", [404, 500, 503])
-async def test_an_error_page_can_read_the_session(serve: Serve, status: int) -> None:
-    browser = open_page(serve, ErrorPage)
-    await browser.text("/keep")
-    response = await browser.get(f"/page?status={status}")
-    assert (response.code, response.body.decode()) == (status, f"{status} before")
-
-
-@pytest.mark.gen_test
-async def test_an_error_page_that_wants_a_failed_session_is_503(serve: Serve) -> None:
-    """An error page that wants the session of a broken store is still 503."""
-    store = FaultyStore()
-    browser = open_page(serve, ErrorPage, store)
-    await browser.text("/keep")
-    store.break_down("load")
-    response = await browser.get("/page?status=404")
-    assert (response.code, response.headers["Retry-After"]) == (503, "1")
-
-
 @pytest.mark.gen_test
 async def test_a_handler_outside_make_app_is_told_so(io_loop: Any) -> None:
     class Stray(Page):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -13,6 +11,7 @@ import pytest
 from tornado.web import Finish, HTTPError
 
 from stores import StoreUnavailable
+from tests.helpers.freed import all_gone, without_the_collector
 from tests.helpers.pages import Page, Streams, open_page
 from tests.helpers.raw import RawConnection
 from tests.helpers.site import Site
@@ -51,26 +50,17 @@ class Watched(Page):
 
 @pytest.fixture
 def made() -> Iterator[list[weakref.ref[Watched]]]:
-    """The handlers made in this test, with the collector of cycles turned off.
-
-    Without logging: a log record of an error holds its frames, and pytest holds the records.
-    """
-    Watched.made.clear()
-    logging.disable()
-    gc.collect()
-    gc.disable()
-    yield Watched.made
-    gc.enable()
-    logging.disable(logging.NOTSET)
-    Watched.made.clear()
+    """The handlers made in this test."""
+    with without_the_collector(Watched.made) as made:
+        yield made
 
 
 async def all_freed(made: list[weakref.ref[Watched]]) -> bool:
     """Give the loop time to let go; no cycle goes away by that."""
     deadline = time.monotonic() + 1
-    while any(ref() is not None for ref in made) and time.monotonic() < deadline:
+    while not all_gone(made) and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
-    return all(ref() is None for ref in made)
+    return all_gone(made)
 
 
 @pytest.mark.gen_test
@@ -112,4 +102,4 @@ async def test_a_request_that_was_cut_off_is_no_longer_in_flight(
     deadline = time.monotonic() + 1
     while browser.site.application.activity.requests and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
-    assert browser.site.application.activity.requests == 0
+    assert not browser.site.application.activity.requests

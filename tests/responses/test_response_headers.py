@@ -98,7 +98,7 @@ def browser(serve: Callable[..., Site], store: FaultyStore) -> Browser:
         "/",
         *(Route(page.__name__, page) for page in pages),
         *(Route("keep", Keep), Route("kept", Kept), Route("steps", Steps)),
-        Group("required", Route("", Plain), required=True),
+        Group("members", Route("", Plain), authenticated=True),
         sessions=True,
     )
     return serve(routes, SessionManager(store, max_bytes=1000), login_url="/login").browser()
@@ -155,7 +155,7 @@ async def test_refusals_of_our_own_vary_by_cookie(browser: Browser, store: Fault
     await browser.get(steps("regenerate"))
     stranger = browser.site.browser()
     answers = {
-        401: await stranger.get("/required"),
+        401: await stranger.get("/members"),
         302: await stranger.get("/Private"),
         409: await former.get(steps("set a 1")),
         413: await browser.get(steps(f'set a "{"x" * 2000}"')),

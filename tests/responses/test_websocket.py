@@ -16,13 +16,7 @@ from stores import StoreUnavailable
 from tests.helpers.clock import FakeClock
 from tests.helpers.site import Browser, Site
 from tests.helpers.stores_for_tests import FaultyStore
-
-HANDSHAKE = {
-    "Upgrade": "websocket",
-    "Connection": "Upgrade",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
+from tests.helpers.websockets import HANDSHAKE
 
 
 class Page(SessionMixin, RequestHandler):

@@ -13,7 +13,7 @@ from tornado.web import RequestHandler, StaticFileHandler
 
 from app import Cookie, Group, Route, SessionManager, SessionMixin
 from stores import MemoryStore
-from tests.helpers.pages import Keep, Page, Plain
+from tests.helpers.pages import Keep, Page, Plain, SignIn
 from tests.helpers.site import Site
 from tests.helpers.stores_for_tests import SpyStore
 
@@ -214,11 +214,11 @@ class PlainWithAsyncPrepare(PlainWithPrepare):
 
 
 @pytest.mark.gen_test
-async def test_a_plain_handler_in_a_required_group_is_401(serve: Serve, tmp_path: Path) -> None:
+async def test_a_plain_handler_takes_users_only(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_text("contents")
     routes = Group(
         "/",
-        Route("keep", Keep),
+        Route("sign-in", SignIn),
         Group(
             "in",
             Route("plain", Plain),
@@ -226,7 +226,7 @@ async def test_a_plain_handler_in_a_required_group_is_401(serve: Serve, tmp_path
             Route("async", PlainWithAsyncPrepare),
             Route("echo/<int:x>", Echo),
             Route("files/<path:path>", StaticFileHandler, kwargs={"path": str(tmp_path)}),
-            required=True,
+            authenticated=True,
         ),
         sessions=True,
     )
@@ -241,7 +241,7 @@ async def test_a_plain_handler_in_a_required_group_is_401(serve: Serve, tmp_path
     for path in answers:
         assert (await browser.get(path)).code == 401, path
     assert (await browser.get("/in/files/file.txt", method="HEAD")).code == 401
-    await browser.text("/keep")
+    await browser.text("/sign-in")
     for path, answer in answers.items():
         assert await browser.text(path) == answer, path
     assert (await browser.get("/in/files/file.txt", method="HEAD")).code == 200

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from app import Config, Group, Route, SessionManager, SessionMixin, make_app
-from app.tree import format_routes
+from app.route_table import format_routes
 from handlers.text import TextHandler
 from stores import MemoryStore
-from tests.helpers.pages import Keep, Plain
+from tests.helpers.pages import Keep, Plain, SignIn
 from tests.helpers.site import Browser, Site
 from tests.helpers.stores_for_tests import SpyStore
 
@@ -43,12 +43,24 @@ class Numbered(SessionMixin, TextHandler):
         pass
 
 
+class OwnUser(Plain):
+    """Knows its users by a header."""
+
+    def get_current_user(self) -> str | None:
+        return self.request.headers.get("X-User")
+
+
+class MixinWithOwnUser(SessionMixin, OwnUser):
+    pass
+
+
 PAGE = Route("flags", Flags)
 
 
 def browse(serve: Serve, *children: Route | Group) -> Browser:
     """Serve a group with sessions at / that has *children*; return a browser."""
-    routes = Group("/", Group("keep", Route("", Keep), sessions=True), *children)
+    pages = Group("", Route("keep", Keep), Route("sign-in", SignIn), sessions=True)
+    routes = Group("/", pages, *children)
     return serve(routes, SessionManager(MemoryStore())).browser()
 
 
@@ -102,7 +114,7 @@ async def test_read_only_is_inherited_and_overridden_by_inner_groups(serve: Serv
 
 
 @pytest.mark.gen_test
-async def test_required_is_inherited_and_overridden_by_inner_groups(serve: Serve) -> None:
+async def test_authenticated_is_inherited_and_overridden(serve: Serve) -> None:
     plain = Route("plain", Plain)
     browser = browse(
         serve,
@@ -110,30 +122,45 @@ async def test_required_is_inherited_and_overridden_by_inner_groups(serve: Serve
             "in",
             plain,
             Group("inner", plain),
-            Group("open", plain, required=False),
+            Group("open", plain, authenticated=False),
             sessions=True,
-            required=True,
+            authenticated=True,
         ),
     )
     expected = {"/in": 401, "/in/inner": 401, "/in/open": 200}
     for path, status in expected.items():
         assert (await browser.get(f"{path}/plain")).code == status, path
-    await browser.text("/keep")
+    await browser.text("/sign-in")
     for path in expected:
         assert (await browser.get(f"{path}/plain")).code == 200, path
 
 
 @pytest.mark.gen_test
-async def test_required_holds_through_groups_with_sessions_off(serve: Serve) -> None:
-    """`required` holds through a group without sessions, in the one that turns them on again."""
+async def test_authenticated_holds_through_groups_without_sessions(serve: Serve) -> None:
+    """It holds through a group without sessions, in the one that turns them on again."""
     plain = Route("plain", Plain)
     again = Group("again", plain, PAGE, sessions=True)
     middle = Group("off", again, sessions=False)
-    outer = Group("in", middle, sessions=True, required=True, read_only=True)
+    outer = Group("in", middle, sessions=True, authenticated=True, read_only=True)
     browser = browse(serve, outer)
     assert (await browser.get("/in/off/again/plain")).code == 401
-    await browser.text("/keep")
+    await browser.text("/sign-in")
     assert await browser.text("/in/off/again/flags") == "SessionReadOnly"
+
+
+@pytest.mark.gen_test
+async def test_a_handler_with_its_own_users_needs_no_sessions(serve: Serve) -> None:
+    own, with_mixin = Route("own", OwnUser), Route("mixin", MixinWithOwnUser)
+    off = Group("off", own, with_mixin, sessions=False)
+    routes = (Group("in", own, with_mixin, authenticated=True), Group("on", off, sessions=True))
+    routes[1].authenticated = True
+    browser = browse(serve, *routes)
+    await browser.text("/sign-in")
+    for path in ("/in/own", "/in/mixin", "/on/off/own", "/on/off/mixin"):
+        response = await browser.get(path)
+        assert (response.code, response.headers["Vary"]) == (401, "Cookie"), path
+        assert response.headers["WWW-Authenticate"] == 'Cookie realm="login"'
+        assert await browser.text(path, headers={"X-User": "ada"}) == "plain"
 
 
 @pytest.mark.gen_test
@@ -155,9 +182,12 @@ async def test_read_only_never_writes_and_sends_no_cookie(serve: Serve) -> None:
 
 
 @pytest.mark.gen_test
-async def test_an_unknown_or_dead_cookie_is_401_in_a_required_group(serve: Serve) -> None:
+async def test_an_unknown_cookie_is_401_and_left_alone(serve: Serve) -> None:
     routes = Group(
-        "/", Route("keep", Keep), Group("in", Route("plain", Plain), required=True), sessions=True
+        "/",
+        Route("keep", Keep),
+        Group("in", Route("plain", Plain), authenticated=True),
+        sessions=True,
     )
     manager = SessionManager(MemoryStore())
     site = serve(routes, manager)
@@ -198,7 +228,8 @@ def test_the_tree_shows_methods_paths_handlers_names_and_flags() -> None:
             Route("<int:number>", Numbered),
             Route("keep", Keep, name="keep"),
             Group("off", Route("", Plain), sessions=False),
-            Group("ro", Route("", Keep), read_only=True, required=True),
+            Group("ro", Route("", Keep), read_only=True, authenticated=True),
+            Group("own", Route("", OwnUser), sessions=False, authenticated=True),
             sessions=True,
         ),
     )
@@ -212,7 +243,9 @@ def test_the_tree_shows_methods_paths_handlers_names_and_flags() -> None:
     assert table[0] == ("METHODS", "PATH", "HANDLER", "NAME", "SESSIONS")
     assert table[1] == ("GET", "/plain", "tests.helpers.pages.Plain", "-", "off")
     on = "on (cookie session, by group /in)"
-    assert [row[1] for row in table[2:]] == ["/in/<int:number>", "/in/keep", "/in/off", "/in/ro"]
-    assert [row[3] for row in table[2:]] == ["-", "keep", "-", "-"]
+    paths = ["/in/<int:number>", "/in/keep", "/in/off", "/in/ro", "/in/own"]
+    assert [row[1] for row in table[2:]] == paths
+    assert [row[3] for row in table[2:]] == ["-", "keep", "-", "-", "-"]
     off = "off (sessions=False on /in/off)"
-    assert [row[4] for row in table[2:]] == [on, on, off, f"{on}, read_only, required"]
+    own = "off (sessions=False on /in/own), authenticated"
+    assert [row[4] for row in table[2:]] == [on, on, off, f"{on}, read_only, authenticated", own]

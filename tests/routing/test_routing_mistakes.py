@@ -55,17 +55,17 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
     (
         "duplicate path",
         lambda: build(Route("a", Plain), Route("/a", Plain)),
-        "/top/inner/a is there twice",
+        "/top/inner/a is declared twice",
     ),
     (
         "duplicate path by other parameter names",
         lambda: build(Route("<a>", any_verb("a")), Route("<b>", any_verb("b"))),
-        "is there twice",
+        "is declared twice",
     ),
     (
         "duplicate path across groups",
         lambda: build(Route("b/a", Plain), Group("b", Route("a", Plain))),
-        "/top/inner/b/a is there twice",
+        "/top/inner/b/a is declared twice",
     ),
     (
         "literal behind a parameter",
@@ -93,7 +93,7 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
     (
         "parameter twice",
         lambda: build(Route("<a>/<a>", any_verb("a"))),
-        "'a' is not a parameter name, or stands there twice",
+        "the parameter 'a' is declared twice",
     ),
     ("bracket left open", lambda: build(Route("<a", Plain)), "cannot stand in a path"),
     ("query in a path", lambda: build(Route("a?b=c", Plain)), "cannot stand in a path"),
@@ -105,7 +105,17 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
     (
         "mixin behind a derived handler",
         lambda: build(Route("a", type("Wrong", (Plain, Mixin), {}))),
-        "write class Wrong(SessionMixin",
+        "write class Wrong(SessionMixin, Plain)",
+    ),
+    (
+        "mixin between a derived handler and RequestHandler",
+        lambda: build(Route("a", type("Wrong", (Plain, Mixin, RequestHandler), {}))),
+        "write class Wrong(SessionMixin, Plain, RequestHandler)",
+    ),
+    (
+        "mixin behind RequestHandler in a base",
+        lambda: build(Route("a", type("Page", (type("Wrong", (Plain, Mixin), {}),), {}))),
+        "Page has SessionMixin behind RequestHandler; write class Wrong(SessionMixin, Plain)",
     ),
     (
         "two managers with one cookie",
@@ -113,7 +123,8 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
             Group("one", Route("a", Plain), sessions=manager()),
             Group("two", Route("b", Plain), sessions=manager()),
         ),
-        "has the cookie 'session' with path '/', as that of group /top/inner/one",
+        "browsers would send its cookie 'session' with path '/' together with that of group "
+        "/top/inner/one",
     ),
     ("bad sessions flag", lambda: build(sessions="yes"), "sessions is 'yes'"),
     (
@@ -127,20 +138,36 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
         "it is True, False, None or a SessionManager",
     ),
     ("bad read_only flag", lambda: build(read_only="yes"), "read_only is 'yes'"),
-    ("bad required flag", lambda: build(required="no"), "required is 'no'"),
-    ("required without sessions", lambda: build(required=True), "sessions are off"),
+    ("bad authenticated flag", lambda: build(authenticated="no"), "authenticated is 'no'"),
+    (
+        "authenticated without sessions",
+        lambda: build(Route("a", Plain), authenticated=True),
+        "authenticated=True, but sessions are off and Plain has no get_current_user() of its own",
+    ),
+    (
+        "authenticated without sessions, with the mixin",
+        lambda: build(Route("a", Page), authenticated=True),
+        "authenticated=True, but sessions are off",
+    ),
+    (
+        "authenticated inherited into a group without sessions",
+        lambda: build(
+            Group("off", Route("a", Plain), sessions=False), sessions=manager(), authenticated=True
+        ),
+        "group /top/inner/off: authenticated=True, but sessions are off",
+    ),
     ("read_only without sessions", lambda: build(read_only=True), "sessions are off"),
     (
-        "required where sessions were turned off",
+        "authenticated where sessions were turned off",
         lambda: build(
-            Group("off", Route("a", Plain), sessions=False, required=True), sessions=manager()
+            Group("off", Route("a", Plain), sessions=False, authenticated=True), sessions=manager()
         ),
-        "required=True, but sessions are off",
+        "authenticated=True, but sessions are off",
     ),
     (
         "duplicate name",
         lambda: build(Route("a", Plain, name="same"), Route("b", Plain, name="same")),
-        "/top/inner/b has the name 'same', as /top/inner/a has",
+        "/top/inner/b the name 'same' is already used by /top/inner/a",
     ),
     ("handler that is none", lambda: build(Route("a", dict)), "for a handler"),  # type: ignore[arg-type]
     ("child that is none", lambda: build(("a", Plain)), "is neither a Route nor a Group"),
@@ -194,22 +221,6 @@ def test_sessions_without_a_manager_names_the_group() -> None:
 def test_a_host_cookie_with_a_domain_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="'__Host-id': a __Host- name allows no Domain"):
         manager(name="__Host-id", domain="example.org")
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ({"name": "one"}, {"name": "two"}),
-        ({"name": "one", "path": "/a"}, {"name": "one", "path": "/b"}),
-    ],
-)
-def test_two_managers_with_cookies_that_differ_are_fine(
-    first: dict[str, str], second: dict[str, str]
-) -> None:
-    build(
-        Group("one", Route("a", Plain), sessions=manager(**first)),
-        Group("two", Route("b", Plain), sessions=manager(**second)),
-    )
 
 
 def test_one_manager_in_two_groups_is_fine() -> None:

@@ -8,11 +8,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.helpers.process import ROOT, Service, Start, run, starting
+from tests.helpers.site import Site
 
 README = (ROOT / "README.md").read_text()
 
@@ -80,8 +82,33 @@ def test_the_counter_works_when_pasted(start: Start, tmp_path: Path) -> None:
     assert visitor.ask("GET", "/") == "visit 2 of somebody"
     assert visitor.ask("POST", "/login", user="ada") == "302"
     assert visitor.ask("GET", "/") == "visit 3 of ada"
+    assert visitor.ask("POST", "/login", user="<script>alert(1)</script>") == "302"
+    assert visitor.ask("GET", "/") == "visit 1 of &lt;script&gt;alert(1)&lt;/script&gt;"
     assert visitor.ask("POST", "/logout") == "302"
     assert visitor.ask("GET", "/") == "visit 1 of somebody"
+
+
+@pytest.mark.gen_test
+async def test_a_handler_of_uploads_raises_its_limits_as_shown() -> None:
+    from tornado.web import RequestHandler
+
+    import app
+    from stores import MemoryStore
+
+    names: dict[str, Any] = {"SessionMixin": app.SessionMixin, "RequestHandler": RequestHandler}
+    exec(blocks("python")[1], names)
+
+    class Upload(names["Upload"]):  # type: ignore[valid-type,misc]
+        def put(self) -> None:
+            self.write("taken")
+
+    routes = app.Group("/", app.Route("upload", Upload), sessions=True)
+    application = app.make_app(app.Config(routes, app.SessionManager(MemoryStore())))
+    site = Site(application, max_body_size=1000, body_timeout=10)
+    try:
+        assert (await site.fetch("/upload", method="PUT", body="x" * 50_000)).body == b"taken"
+    finally:
+        await site.close()
 
 
 def test_the_groups_are_declared_as_shown() -> None:
@@ -98,10 +125,10 @@ def test_the_groups_are_declared_as_shown() -> None:
 
     pages = dict.fromkeys(("About", "Cart", "Orders", "Feed", "Admin"), Page)
     names = {"Group": app.Group, "Route": app.Route, "SessionManager": manager, **pages}
-    routes = eval(blocks("python")[1], names)
+    routes = eval(blocks("python")[2], names)
     application = app.make_app(app.Config(routes, app.SessionManager(MemoryStore())))
     flags = {
-        e.path: (e.policy.manager is not None, e.policy.required, e.policy.read_only)
+        e.path: (e.policy.manager is not None, e.policy.authenticated, e.policy.read_only)
         for e in application.endpoints
     }
     assert flags == {
@@ -114,7 +141,7 @@ def test_the_groups_are_declared_as_shown() -> None:
 
 
 def test_the_store_is_swapped_as_shown(start: Start, tmp_path: Path) -> None:
-    shown = blocks("python")[2]
+    shown = blocks("python")[3]
     original = (ROOT / "configure.py").read_text()
     configured, _, _ = original.partition("def configure(")
     for name in ("main.py", "app", "handlers", "stores"):
@@ -129,10 +156,16 @@ def test_the_store_is_swapped_as_shown(start: Start, tmp_path: Path) -> None:
 
 
 def test_every_option_is_there_with_its_default() -> None:
-    shown = run("--help").stdout
-    for options in re.findall(r"^\| (`--.*?) \|", README, re.MULTILINE):
-        for option in re.findall(r"`--(\w+)`", options):
-            assert f"--{option}" in shown
+    shown = re.sub(r"\s+", " ", run("--help").stdout)
+    rows = re.findall(r"^\| (`--.*?) \| (.*?) \|", README, re.MULTILINE)
+    listed = [(re.findall(r"`--([\w-]+)`", options), default) for options, default in rows]
+    assert sum(len(options) for options, _ in listed) > 10
+    for options, default in listed:
+        for option in options:
+            entry = re.search(rf" --{option}\b.*?(?= --[a-z]|$)", shown)
+            assert entry, option
+            if default.isdigit():
+                assert f"(default {default})" in entry[0]
 
 
 def test_what_it_links_to_is_there() -> None:

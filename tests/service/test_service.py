@@ -31,6 +31,11 @@ def test_help_lists_every_option_with_its_default() -> None:
         "--debug": "(default False)",
         "--xheaders": "(default False)",
         "--logging": "(default info)",
+        "--max-body-size": "(default 1000000)",
+        "--body-timeout": "(default 60)",
+        "--header-timeout": "(default 20)",
+        "--keep-alive-timeout": "(default 75)",
+        "--max-connections": "(default 0)",
     }.items():
         own = re.search(rf" {option}\b.*?(?= --[a-z]|$)", text)
         assert own, option
@@ -147,7 +152,8 @@ def test_the_environment_names_the_store_without_its_password(start: Start, leve
     answer = service.get("/sessions/set/Ada")
     service.wait_for("503 GET /sessions/set/Ada")
     assert (ready.status, answer.status) == (503, 503)
-    assert "store mongodb://127.0.0.1:1/shop: no answer within" in ready.body
+    assert ready.body == "not ready: session\n"  # a public page names neither host nor database
+    assert "cookie session: store mongodb://127.0.0.1:1/shop: no answer within" in service.output
     assert "hunter2" not in service.output + ready.body + answer.body
 
 

@@ -27,7 +27,8 @@ import tornado.log
 from tornado.web import RequestHandler
 
 from app import Config, Group, Route, SessionManager, SessionMixin, make_app
-from app.server import address_of, listen, serve
+from app.listening import address_of, listen
+from app.server import serve
 from stores import MemoryStore
 
 directory = pathlib.Path(os.environ["TEST_DIRECTORY"])

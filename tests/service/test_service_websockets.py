@@ -23,7 +23,8 @@ import tornado.log
 from tornado.websocket import WebSocketHandler
 
 from app import Config, Group, Route, SessionManager, SessionMixin, make_app
-from app.server import address_of, listen, serve
+from app.listening import address_of, listen
+from app.server import serve
 from stores import MemoryStore
 
 

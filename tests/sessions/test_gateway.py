@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from app import SessionUnavailable
+from app.sessions import sweeper
 from app.sessions.batching import MAX_BATCH, MAX_BATCHES
 from app.sessions.gateway import Gateway
 from stores import ConfigurationError, StoreUnavailable
-from stores.contract import Change, Create, Outcome, Record, Update
+from stores.contract import Change, Create, Outcome, Record, Unreadable, Update
 from tests.helpers.records import make_record
+from tests.helpers.steps import until
 from tests.helpers.stores_for_tests import FaultyStore
 
 
@@ -26,7 +28,9 @@ class GatedStore(FaultyStore):
         self.sent: list[int] = []
         self.going: list[asyncio.Event] = []
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
+    async def load(
+        self, ids: Sequence[bytes]
+    ) -> Mapping[bytes, Record | Unreadable | StoreUnavailable]:
         self.sent.append(len(ids))
         self.going.append(asyncio.Event())
         await self.going[-1].wait()
@@ -162,7 +166,9 @@ async def test_each_of_a_failed_batch_fails_with_an_error_of_its_own() -> None:
 class PartlyDown(GatedStore):
     """Cannot reach the server that has the ids which begin with a zero byte."""
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | StoreUnavailable]:
+    async def load(
+        self, ids: Sequence[bytes]
+    ) -> Mapping[bytes, Record | Unreadable | StoreUnavailable]:
         await super().load(ids)
         return {id: StoreUnavailable("node 1 is down") for id in ids if id[0] == 0}
 
@@ -246,3 +252,32 @@ async def test_another_shape_is_told_and_of_a_bug_its_kind_alone(
     assert raised.value.what == "store faulty:: it failed with KeyError"
     assert "a secret" not in caplog.text
     assert "in open" in caplog.text
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("expires_itself", [True, False])
+async def test_a_store_that_expires_records_itself_is_not_swept(
+    monkeypatch: pytest.MonkeyPatch, expires_itself: bool
+) -> None:
+    """Another one is, one round at a time."""
+    monkeypatch.setattr(sweeper, "INTERVAL", 0.0)
+    store = FaultyStore()
+    store.expires_itself = expires_itself
+    rounds = 0
+    go = asyncio.Event()
+
+    async def sweep(now: float, limit: int) -> int:
+        nonlocal rounds
+        rounds += 1
+        await go.wait()
+        return 0
+
+    store.sweep = sweep  # type: ignore[method-assign]
+    gateway = Gateway(store)
+    await gateway.open()
+    await turns(50)
+    assert rounds == (0 if expires_itself else 1)
+    go.set()
+    if not expires_itself:
+        await until(lambda: rounds > 2, "more rounds")
+    await gateway.close()

@@ -11,6 +11,8 @@ from tests.helpers.history import Operation, report, violations
 
 BEGIN = {"kind": "set", "key": "a", "token_set": "t1", "id_set": "R"}
 ON = {"token": "t1", "session": "R"}
+SIGN_IN = {"kind": "sign-in", "user": "ada", "id_set": "R"}
+AS_EVE = {"kind": "sign-in", "user": "eve", "token_set": "t3", "id_set": "S"}
 ANOTHER = {"kind": "set", "key": "x", "token_set": "tQ", "id_set": "Q"}
 
 
@@ -55,11 +57,37 @@ KEPT = {
     ],
     "signing in, then as another user": [
         BEGIN,
-        read(kind="sign-in", token_set="t2", id_set="R"),
-        read(token="t2", seen={"a": 0, "@user": "u1"}),
-        read(token="t2", seen={"a": 0, "@user": "u1"}, kind="sign-in", token_set="t3", id_set="S"),
-        {"token": "t3", "session": "S", "seen": {"@user": "u3"}},
+        read(**SIGN_IN, token_set="t2"),
+        read(token="t2", seen={"a": 0, "@user": "ada"}),
+        read(**AS_EVE, token="t2", seen={"a": 0, "@user": "ada"}),
+        {"token": "t3", "session": "S", "seen": {"@user": "eve"}},
         read(token="t2", session=None, seen={}),
+    ],
+    "a double click on sign in": [
+        BEGIN,
+        read(**SIGN_IN, token_set="t2", start=10, end=20),
+        read(**SIGN_IN, token_set="t3", start=11, end=21),
+        read(token="t3", seen={"a": 0, "@user": "ada"}, start=30, end=31),
+    ],
+    "a sign-in under a replaced token": [
+        BEGIN,
+        read(**SIGN_IN, token_set="t2"),
+        read(**SIGN_IN, token_set="t3", session=None, seen={}),
+        read(token="t2", session=None, seen={}),
+        read(token="t3", seen={"a": 0, "@user": "ada"}),
+    ],
+    "what a late request did dropped": [
+        BEGIN,
+        read(kind="set", key="a", start=10, end=50, late=True),
+        read(kind="sign-out", start=10, end=51, late=True),
+        read(kind="regenerate", token_set="t2", id_set="R", start=11, end=20),
+        read(token="t2", start=60, end=61),
+    ],
+    "an empty session while a rotation has no answer": [
+        BEGIN,
+        read(kind="regenerate", status=503, seen={}, start=10, end=11, settled=20),
+        read(session=None, seen={}, start=12, end=13),
+        read(start=21, end=22),
     ],
 }
 
@@ -87,6 +115,21 @@ BROKEN = {
     ],
     "after its end": [BEGIN, read(kind="sign-out", removed=True), read()],
     "neither ended nor replaced": [BEGIN, read(session=None, seen={})],
+    "neither ended nor replaced: undone": [
+        BEGIN,
+        read(kind="regenerate", status=503, seen={}, start=10, end=11, settled=20),
+        read(session=None, seen={}, start=21, end=22),
+    ],
+    "which nobody had written: unanswered": [
+        BEGIN,
+        read(**SIGN_IN, status=503, session=None, seen={}),
+        read(seen={"a": 0, "@user": "ada"}),
+    ],
+    "that another had replaced: as another user": [
+        BEGIN,
+        read(**SIGN_IN, token_set="t2", start=10, end=20),
+        read(**{**AS_EVE, "id_set": "R"}, start=11, end=21),
+    ],
     "had replaced": [BEGIN, read(kind="regenerate", token_set="t2", id_set="R"), read()],
     "that another had replaced": [
         BEGIN,

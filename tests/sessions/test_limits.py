@@ -134,7 +134,8 @@ async def test_the_size_is_that_of_compact_json_in_utf_8(value: Any, size: int) 
             continue
         with pytest.raises(SessionTooLarge) as raised:
             await session.commit()
-        text = f"HTTP 413: {responses[413]} (the session would hold {size} bytes; "
+        text = f"HTTP 413: {responses[413]} (the session would hold {size} bytes, "
+        text += "most of it under the key 'kept'; "
         assert text in str(raised.value)
         assert f"max_bytes is {limit})" in str(raised.value)
 
@@ -234,14 +235,15 @@ REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
         {"a": [b""]},
         TypeError,
         "session['k']['a'][0]: a session holds None, bool, int, float, str, list and dict, "
-        "not bytes",
+        "not bytes; assign text: base64, or what .decode() returns",
     ),
     ("k", {"a": {2: 3}}, TypeError, "session['k']['a']: a key must be str, not int"),
     (
         "a'b",
         (1,),
         TypeError,
-        'session["a\'b"]: a session holds None, bool, int, float, str, list and dict, not tuple',
+        'session["a\'b"]: a session holds None, bool, int, float, str, list and dict, '
+        "not tuple; assign list(value)",
     ),
 ]
 

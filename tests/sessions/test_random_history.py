@@ -21,13 +21,14 @@ from tornado.httpclient import HTTPResponse
 
 from app import Group, Route, SessionManager
 from app.sessions import token
+from app.sessions.recognition import GRACE
 from stores import Store, StoreUnavailable
 from stores.contract import Update
 from tests.helpers.clock import FakeClock
 from tests.helpers.history import Operation, report, violations
+from tests.helpers.lost_answers import DONE, FATES, LosingStore
 from tests.helpers.site import Browser, Site
-from tests.helpers.steps import PATIENCE, Steps, cookies_set, steps
-from tests.helpers.stores_for_tests import FaultyStore
+from tests.helpers.steps import PATIENCE, Steps, cookies_set, steps, until
 
 OPERATIONS = int(os.environ.get("HISTORY_OPERATIONS", "600"))
 RUNS = int(os.environ.get("HISTORY_RUNS", "2"))
@@ -46,17 +47,18 @@ KINDS = {
     "sign-out": 4,
 }
 KEYS = "abc"
+USERS = ("ada", "eve")
 LISTS = "c"
 """Of these keys the value is kept in a list, of which each request that reads it gets a copy."""
 
 DAY = 24 * 3600
 
 
-class FlakyStore(FaultyStore):
-    """Fails now and then, before it does anything."""
+class FlakyStore(LosingStore):
+    """Fails now and then, before it does anything; loses rotations, or the answers to them."""
 
     def __init__(self, inner: Store, choice: random.Random) -> None:
-        super().__init__(inner)
+        super().__init__(inner, lambda: choice.choices(FATES, (20, 1, 1, 1))[0])
         self.timeout = PATIENCE
         self._choice = choice
 
@@ -79,8 +81,11 @@ class Client:
 class Run:
     """Sends requests and notes what became of them in `history`."""
 
-    def __init__(self, sites: list[Site], clock: FakeClock, seed: int) -> None:
+    def __init__(
+        self, sites: list[Site], views: list[FlakyStore], clock: FakeClock, seed: int
+    ) -> None:
         self.sites = sites
+        self.views = views
         self.clock = clock
         self.choice = random.Random(seed)
         self.history: list[Operation] = []
@@ -103,6 +108,12 @@ class Run:
                 await self.request(client, kind)
 
         await asyncio.gather(*(tab(client) for client in clients for _ in range(TABS)))
+        for view in self.views:
+            view.fate = lambda: DONE
+        await until(lambda: not any(s.application.unsettled for s in self.sites), "the undos")
+        self._note_settled()
+        for view in self.views:
+            await view.arrive()
         for client in clients:
             await self.request(client, "read")
 
@@ -111,11 +122,25 @@ class Run:
         number = len(self.history)
         key = self.choice.choice(KEYS) if kind in ("set", "delete", "fail") else ""
         operation = Operation(number, kind, key, client.cookies.get("session"), next(self._time))
+        if kind == "sign-in":
+            operation.user = self.choice.choice(USERS)
         self.history.append(operation)
         browser = self.choice.choice(client.browsers)
+        began = self.clock()
         response = await browser.get(steps(*self._steps(operation)))
         operation.end = next(self._time)
+        operation.late = self.clock() - began > GRACE
         _note(operation, response)
+        self._note_settled()
+        if self.choice.random() < 0.1:
+            for view in self.views:
+                await view.arrive()
+
+    def _note_settled(self) -> None:
+        if not any(site.application.unsettled for site in self.sites):
+            for operation in self.history:
+                if operation.status == 503 and operation.settled == float("inf"):
+                    operation.settled = next(self._time)
 
     def _steps(self, o: Operation) -> list[str]:
         value = json.dumps([o.number] if o.key in LISTS else o.number)
@@ -123,7 +148,7 @@ class Run:
             "set": f"set {o.key} {value}",
             "fail": f"set {o.key} {value}",
             "delete": f"delete {o.key}",
-            "sign-in": f"sign-in u{o.number}",
+            "sign-in": f"sign-in {o.user}",
         }
         words = [f"turns {self.choice.randrange(4)}"]
         if o.kind != "read":
@@ -133,7 +158,7 @@ class Run:
 
     def _pass_time(self) -> None:
         """Move the clock: past the grace time of a former token, now and then until touches."""
-        self.clock.advance(self.choice.random())
+        self.clock.advance(self.choice.random() * 0.3)
         if self._jumps and self.choice.random() < 0.02:
             self._jumps -= 1
             self.clock.advance(4 * DAY)
@@ -158,7 +183,7 @@ def _note(o: Operation, response: HTTPResponse) -> None:
 
 async def _left_over(store: Store, history: list[Operation]) -> list[str]:
     """Tell which session has a record though its end was acknowledged."""
-    ended = {o.session for o in history if o.done and o.ends and o.session is not None}
+    ended = {o.session for o in history if o.done and o.ends and o.session and not o.late}
     found = await store.load([urlsafe_b64decode(id + "==") for id in ended])
     return [f"there is a record of {token.public_id(id)}, which was ended" for id in found]
 
@@ -182,7 +207,7 @@ async def test_a_random_history_keeps_every_promise(
         )
         for view in views
     ]
-    run = Run(sites, clock, seed)
+    run = Run(sites, views, clock, seed)
     await run.go()
     found = [*violations(run.history), *(await _left_over(any_store, run.history))]
     assert not found, report(seed, run.history, found)

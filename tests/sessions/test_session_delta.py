@@ -30,7 +30,9 @@ class Saved:
     def __init__(self, data: dict[str, Any]) -> None:
         self.secret = token.new_secret()
         self.record = make_record(
-            data=data, secret_hash=token.hash_secret(self.secret), expires=time.time() + DAY
+            data=data,
+            secret_hash=token.hash_secret("session", self.secret),
+            expires=time.time() + DAY,
         )  # no touch is due
         self.store = SpyStore(MemoryStore())
         self.store.timeout = None  # type: ignore[assignment]  # as a store that never waits
@@ -118,7 +120,9 @@ async def test_a_bad_value_put_inside_is_told_at_the_commit() -> None:
     session: Any = await saved.load()
     session["other"] = 2
     session["k"]["x"].append({3})
-    with pytest.raises(TypeError, match=r"^session\['k'\]\['x'\]\[0\]: .* not set$"):
+    with pytest.raises(
+        TypeError, match=r"^session\['k'\]\['x'\]\[0\]: .* not set; assign list\(value\)$"
+    ):
         await session.commit()
     assert saved.updates() == []
 

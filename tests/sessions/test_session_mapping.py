@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 import copy
+import datetime as dt
+import decimal
+import enum
+import json
 import math
 import time
+import types
+import uuid
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -104,13 +111,44 @@ def test_clearing_thousands_of_keys_holds_up_nobody() -> None:
     assert session == {}
 
 
-def test_the_union_operators_are_not_there() -> None:
-    session: Any = new_session({"a": 1})
-    with pytest.raises(TypeError):
-        session |= {"b": 2}
-    with pytest.raises(TypeError):
-        session | {"b": 2}
-    assert session == {"a": 1}
+def test_the_union_operators_are_those_of_a_dict() -> None:
+    session: Any = new_session({"a": 1, "b": [1]})
+    assert session | {"c": 3} == {"a": 1, "b": [1], "c": 3}
+    assert {"a": 0, "d": 4} | session == {"a": 1, "d": 4, "b": [1]}
+    assert session | session == {"a": 1, "b": [1]}
+    assert type(session | {}) is type({} | session) is dict
+    for other in ([("a", 1)], None):
+        with pytest.raises(TypeError):
+            session | other
+        with pytest.raises(TypeError):
+            other | session
+    assert list(session) == ["a", "b"]
+    same = session
+    session |= {"b": 2}
+    session |= [("c", 3)]
+    assert session is same
+    assert session == {"a": 1, "b": 2, "c": 3}
+    with pytest.raises(TypeError, match="session"):
+        session |= {"d": object()}
+
+
+@pytest.mark.parametrize("copied", [Session.copy, copy.copy, copy.deepcopy, dict])
+def test_a_copy_is_a_dict_that_is_not_saved(copied: Callable[[Session], Any]) -> None:
+    session = new_session({"a": 1})
+    session["b"] = [2]
+    taken = copied(session)
+    assert type(taken) is dict
+    assert taken == {"a": 1, "b": [2]}
+    taken["a"] = 3
+    assert session["a"] == 1
+    assert (taken["b"] is session["b"]) == (copied is not copy.deepcopy)
+
+
+@pytest.mark.parametrize("key", ["a", "b", "g"])
+def test_json_takes_what_is_in_it_as_a_dict(key: str) -> None:
+    session = new_session(DATA)
+    assert json.loads(json.dumps(dict(session))) == DATA
+    assert json.loads(json.dumps(session.copy()))[key] == DATA[key]
 
 
 def test_what_is_handed_out_is_the_requests_own() -> None:
@@ -131,10 +169,10 @@ def nested_too_deep() -> list[Any]:
 
 
 BAD: list[tuple[Any, type[Exception], str]] = [
-    ({"x": [0, {1, 2}]}, TypeError, r"^session\['k'\]\['x'\]\[1\]: .* not set$"),
-    ([0, [(1, 2)]], TypeError, r"^session\['k'\]\[1\]\[0\]: .* not tuple$"),
+    ({"x": [0, {1, 2}]}, TypeError, r"^session\['k'\]\['x'\]\[1\]: .* not set; assign list\("),
+    ([0, [(1, 2)]], TypeError, r"^session\['k'\]\[1\]\[0\]: .* not tuple; assign list\(value\)$"),
     ({"x": {3: 1}}, TypeError, r"^session\['k'\]\['x'\]: a key must be str, not int$"),
-    (b"bytes", TypeError, r"^session\['k'\]: .* not bytes$"),
+    (b"bytes", TypeError, r"^session\['k'\]: .* not bytes; assign text"),
     ([math.nan], ValueError, r"^session\['k'\]\[0\]: nan is not a finite number$"),
     ({"x": 2**63}, ValueError, r"^session\['k'\]\['x'\]: .* 64 bits$"),
     (["\ud800"], ValueError, r"^session\['k'\]\[0\]: a lone surrogate"),
@@ -157,6 +195,49 @@ def test_a_bad_value_is_told_with_its_path_and_changes_nothing(
     assert session == {"l": 2}
 
 
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+class Text(str):
+    __slots__ = ()
+
+
+MENDS: list[tuple[Any, str]] = [
+    (dt.date(2020, 1, 2), "date; assign value.isoformat()"),
+    (dt.datetime(2020, 1, 2, tzinfo=dt.UTC), "datetime; assign value.isoformat()"),
+    (dt.time(12), "time; assign value.isoformat()"),
+    ((1, 2), "tuple; assign list(value)"),
+    ({1, 2}, "set; assign list(value)"),
+    (frozenset("a"), "frozenset; assign list(value)"),
+    (range(3), "range; assign list(value)"),
+    ({}.keys(), "dict_keys; assign list(value)"),
+    (collections.deque([1]), "deque; assign list(value)"),
+    (collections.OrderedDict(a=1), "OrderedDict; assign dict(value)"),
+    (types.MappingProxyType({}), "mappingproxy; assign dict(value)"),
+    (uuid.UUID(int=1), "UUID; assign str(value)"),
+    (decimal.Decimal("1.5"), "Decimal; assign str(value)"),
+    (Colour.RED, "Colour; assign its .value"),
+    (Text("a"), "Text; assign str(value)"),
+    (bytearray(b"a"), "bytearray; assign text: base64, or what .decode() returns"),
+    (dt.timedelta(1), "timedelta"),
+    (object(), "object"),
+]
+
+
+@pytest.mark.parametrize(("value", "text"), MENDS, ids=[text.split(";")[0] for _, text in MENDS])
+def test_a_bad_value_is_told_with_its_mend(value: Any, text: str) -> None:
+    session = new_session({"kept": 1})
+    for bad in (value, [value], {"inside": value}):
+        with pytest.raises(TypeError) as raised:
+            session["k"] = bad
+        assert str(raised.value).endswith(
+            f": a session holds None, bool, int, float, str, list and dict, not {text}"
+        )
+    with pytest.raises(TypeError, match="Session; assign dict"):
+        session["k"] = session  # type: ignore[assignment]
+
+
 @pytest.mark.parametrize("key", [1, None, b"k", ("k",), True])
 def test_a_key_that_is_not_text_is_refused(key: Any) -> None:
     session = new_session()
@@ -167,6 +248,7 @@ def test_a_key_that_is_not_text_is_refused(key: Any) -> None:
 
 CHANGES: dict[str, Callable[[Any], object]] = {
     "set": lambda s: s.update(a=2),
+    "union": lambda s: s.__ior__({"a": 2}),
     "same value": lambda s: s.update(a=1),
     "new key": lambda s: s.setdefault("n", 1),
     "del": lambda s: s.pop("a"),
@@ -191,7 +273,8 @@ def test_each_change_is_refused_where_it_cannot_be_kept(change: Callable[[Any], 
     assert committed == {"a": 1}
 
 
-EMPTY_CHANGES = {k: v for k, v in CHANGES.items() if k not in ("del", "popitem", "clear")}
+OTHERS = ("del", "popitem", "clear", "sign_in")  # of an empty session, or never refused
+EMPTY_CHANGES = {k: v for k, v in CHANGES.items() if k not in OTHERS}
 
 
 @pytest.mark.parametrize("change", EMPTY_CHANGES.values(), ids=EMPTY_CHANGES)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
+import tracemalloc
 
 import pytest
 
 from stores import ConfigurationError, MemoryStore, Store
 from stores.contract import Create, Delete, Update
-from tests.helpers.records import make_record
+from tests.helpers.records import make_record, make_rotation
 from tests.store_contract import StoreContract
 
 
@@ -33,7 +35,64 @@ async def test_a_full_store_evicts_the_least_recently_used(
         await store.write([Create(d)])
     assert set(await store.load([a.id, b.id, c.id, d.id])) == {a.id, b.id, d.id}
     assert len(store) == 3
-    assert "the memory store is full (3 sessions)" in caplog.text
+    assert "the memory store is full (3 sessions, " in caplog.text
+
+
+@pytest.mark.gen_test
+async def test_sessions_that_never_came_back_are_evicted_first() -> None:
+    """Then anonymous ones, then signed-in ones, each the least recently used first."""
+    store = MemoryStore(max_sessions=7)
+    users = [make_record(user="ada"), make_record(user="eve")]
+    known = [make_record() for _ in range(3)]
+    new = [make_record() for _ in range(2)]
+    await store.write([Create(record) for record in (*users, *known, *new)])
+    await store.load([known[1].id, known[0].id])
+    await store.write([Update(known[2].id, {"n": 1})])
+    for gone in (*new, known[1], known[0], known[2], users[0]):
+        await store.load([])  # looking for nothing tells nothing
+        latest = make_record(user="grace")
+        await store.write([Create(latest)])
+        assert await store.load([gone.id]) == {}
+        assert len(store) == 7
+    # A flood of clients that keep no cookie signs nobody out.
+    await store.write([Create(make_record()) for _ in range(100)])
+    assert list(await store.load([latest.id])) == [latest.id]
+
+
+@pytest.mark.gen_test
+async def test_a_sign_in_protects_a_session_and_its_end_does_not() -> None:
+    store = MemoryStore(max_sessions=2)
+    a, b = make_record(), make_record()
+    await store.write([Create(a), Create(b)])
+    await store.write([Update(a.id, rotation=make_rotation(a, user="ada"))])
+    await store.write([Create(make_record()), Create(make_record())])
+    assert list(await store.load([a.id, b.id])) == [a.id]
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("size", [10, 1000, 60_000])
+async def test_the_store_takes_no_more_memory_than_it_may(size: int) -> None:
+    """What tracemalloc sees is near what the store counts, and within its bound."""
+    bound = 3_000_000
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        store = MemoryStore(max_bytes=bound)
+        for n in range(4 * bound // (size + 300)):
+            record = make_record(data={"kept": f"{n:010}" * (size // 10)})
+            await store.write([Create(record)])
+            await store.write([Update(record.id, {"more": n}, expires=record.expires + n % 900)])
+        del record
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert 0.8 * bound < store.size <= bound
+    assert 0.7 * store.size < taken < 1.2 * store.size, (taken, store.size, len(store))
+    while await store.sweep(time.time() + 10_000, 1000):
+        pass
+    assert (len(store), store.size) == (0, 0)
 
 
 @pytest.mark.gen_test
@@ -83,3 +142,5 @@ async def test_sweeps_go_step_by_step_between_other_changes() -> None:
 def test_a_store_for_no_session_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="at least 1"):
         MemoryStore(max_sessions=0)
+    with pytest.raises(ConfigurationError, match="at least 1024"):
+        MemoryStore(max_bytes=1)

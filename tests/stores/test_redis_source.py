@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import traceback
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -13,15 +12,16 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis, RedisCluster
 
-from stores import ConfigurationError, StoreUnavailable
-from stores.contract import Create, Delete, Outcome, Update
+from stores import ConfigurationError, open_store
+from stores.contract import Create, Outcome
+from stores.drivers import BY_SCHEME, REDIS
 from stores.redis import RedisStore
 from tests.helpers.database_servers import Valkey
 from tests.helpers.opened import while_open
 from tests.helpers.records import make_record
 from tests.helpers.servers import missing
 
-DONE = Outcome.DONE
+DONE, EXISTS = Outcome.DONE, Outcome.EXISTS
 
 
 def opened(source: Any) -> AbstractAsyncContextManager[RedisStore]:
@@ -71,6 +71,14 @@ def test_a_client_that_cannot_serve_is_refused() -> None:
         ("valkey://:p@hunter2@localhost", "valkey://localhost"),
         ("VALKEYS://:hunter2%2F@localhost", "valkeys://localhost"),
         ("redis+cluster://:hunter2@a:1,b:2,c", "redis+cluster://a:1,b:2,c"),
+        ("valkeys+cluster://:hunter2@a?ssl_cert_reqs=none", "valkeys+cluster://a"),
+        (
+            "rediss+sentinel://u:hunter2@a,b:2/s?db=3&sentinel_password=hunter2",
+            "rediss+sentinel://a,b:2/s?db=3",
+        ),
+        ("unix://u:hunter2@/run/valkey.sock?db=3", "unix:///run/valkey.sock?db=3"),
+        ("redis+unix:///run/a%40b.sock", "redis+unix:///run/a%40b.sock"),
+        ("redis://:hunter2@a/1?prefix=shop:", "redis://a/1?prefix=shop:"),
     ],
 )
 def test_a_name_is_the_url_without_user_and_password(url: str, name: str) -> None:
@@ -83,7 +91,20 @@ def test_a_name_is_the_url_without_user_and_password(url: str, name: str) -> Non
     ("url", "mistake"),
     [
         ("http://localhost", "begin with"),
-        ("redis+sentinel://localhost", "begin with"),
+        ("redis+http://localhost", "begin with"),
+        ("rediss+unix:///run/valkey.sock", "begin with"),
+        ("redis+sentinel://localhost", "no service"),
+        ("redis+sentinel://localhost/a/hunter2", "no service"),
+        ("redis+sentinel://localhost/a?db=hunter2", "a database is a number"),
+        ("unix://localhost/run/valkey.sock", "names a host"),
+        ("unix://", "no socket"),
+        ("redis://localhost/1?db=2", "twice"),
+        ("redis+cluster://localhost?db=1", "no databases"),
+        ("redis://localhost?sentinel_password=hunter2", "options"),
+        ("rediss://localhost?ssl_ca_certs=/hunter2.pem", "FileNotFoundError"),
+        (f"rediss://localhost?ssl_ca_certs={__file__}", "PEM format"),
+        ("rediss+cluster://localhost?ssl_certfile=/hunter2.pem", "FileNotFoundError"),
+        ("rediss://localhost?ssl_cert_reqs=hunter2", "required, optional or none"),
         ("redis://", "no host"),
         ("redis://:hunter2@", "no host"),
         ("redis://user:hunter2", "host or port"),
@@ -107,31 +128,49 @@ def test_a_url_that_cannot_work_is_told_without_quoting_it(url: str, mistake: st
     assert "ter2" not in str(caught.value)
 
 
-@pytest.mark.gen_test
-async def test_a_wrong_password_is_told_without_it(valkey: Any) -> None:
-    url = valkey.url.replace("://", "://ada:hunter2@")
-    store = RedisStore(url)
-    with pytest.raises(StoreUnavailable, match="WRONGPASS") as caught:
-        await store.open()
-    await store.close()
-    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+@pytest.mark.parametrize("scheme", [s for s, d in BY_SCHEME.items() if d is REDIS])
+def test_no_scheme_is_forgotten(scheme: str) -> None:
+    """What `open_store` takes for Redis, the store reads."""
+    path = {"sentinel": "localhost/service", "unix": "/run/valkey.sock"}
+    url = f"{scheme}://{path.get(scheme.rpartition('+')[2], 'localhost')}"
+    store = open_store(url)
+    assert isinstance(store, RedisStore)
+    assert store.name == url
 
 
 @pytest.mark.gen_test
-async def test_a_server_of_the_other_kind_is_told_by_the_url_to_write(
-    valkey: Any, valkey_cluster: Any
-) -> None:
-    alone = RedisStore(f"redis+cluster://127.0.0.1:{valkey.port}")
-    with pytest.raises(StoreUnavailable, match="write redis://"):
-        await alone.open()
-    await alone.close()
-    one_of_several = RedisStore(
-        valkey_cluster.url.replace("redis+cluster://", "redis://").partition(",")[0]
-    )
-    with pytest.raises(StoreUnavailable, match=r"write redis\+cluster://"):
-        await one_of_several.open()
-        await one_of_several.load([os.urandom(16) for _ in range(50)])
-    await one_of_several.close()
+async def test_a_server_is_reached_by_its_socket(tmp_path: Path) -> None:
+    if reason := missing("valkey-server"):
+        pytest.skip(reason)
+    path = tmp_path / "valkey@home.sock"
+    server = Valkey(tmp_path, more=("--unixsocket", str(path)))
+    record = make_record()
+    quoted = str(path).replace("@", "%40")
+    server.admin("CONFIG", "SET", "requirepass", "pass")
+    try:
+        for scheme in ("unix", "redis+unix", "valkey+unix"):
+            async with opened(f"{scheme}://:pass@{quoted}?db=3") as store:
+                assert await store.write([Create(record)]) in ([DONE], [EXISTS])
+                assert await store.load([record.id]) == {record.id: record}
+    finally:
+        server.kill()
+
+
+@pytest.mark.gen_test
+async def test_applications_share_a_database_by_prefixes(valkey: Any) -> None:
+    record = make_record()
+    own, other = (os.urandom(4).hex() for _ in range(2))
+    async with (
+        opened(f"{valkey.url}?prefix={own}:") as store,
+        opened(f"{valkey.url}?prefix={other}%2F") as neighbour,
+    ):
+        assert await store.write([Create(record)]) == [DONE]
+        assert await neighbour.load([record.id]) == {}
+        assert await neighbour.write([Create(record)]) == [DONE]
+        assert valkey.admin("EXISTS", store._key(record.id), neighbour._key(record.id)) == 2
+        assert store._key(record.id).startswith(own.encode() + b":")
+        assert neighbour._key(record.id).startswith(other.encode() + b"/")
+    assert RedisStore(f"{valkey.url}?prefix=a:", prefix="b:")._key(bytes(16))[:2] == b"b:"
 
 
 @pytest.fixture
@@ -159,23 +198,3 @@ async def test_a_server_that_may_evict_sessions_is_warned_of_once(
     (message,) = caplog.messages
     assert "volatile-ttl" in message
     assert "set noeviction" in message
-
-
-@pytest.mark.gen_test
-async def test_a_user_who_may_no_more_than_is_needed_suffices(
-    own_server: Valkey, caplog: pytest.LogCaptureFixture
-) -> None:
-    needed = "+hgetall +hmget +hset +hdel +hlen +exists +unlink +pexpireat +evalsha +eval"
-    own_server.admin("ACL", "SETUSER", "app", "on", ">pass", "~session:*", *needed.split())
-    record = make_record(data={"n": 1})
-    async with opened(f"redis://app:pass@127.0.0.1:{own_server.port}") as store:
-        assert await store.write([Create(record)]) == [DONE]
-        update = Update(record.id, {"m": 2}, ["n"], record.expires + 9)
-        assert await store.write([update]) == [DONE]
-        assert await store.load([record.id]) == {record.id: update.applied_to(record)}
-        assert await store.write([Delete(record.id)]) == [DONE]
-    assert caplog.messages == []
-    own_server.admin("ACL", "SETUSER", "app", "-hset")
-    async with opened(f"redis://app:pass@127.0.0.1:{own_server.port}") as store:
-        with pytest.raises(StoreUnavailable, match="refused"):
-            await store.write([Create(record)])

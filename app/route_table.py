@@ -1,4 +1,4 @@
-"""The tree of routes as text, for `main.py routes`."""
+"""The table of routes that `main.py routes` prints."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ def format_routes(endpoints: Iterable[Endpoint]) -> str:
 
 
 def _flags(policy: SessionPolicy) -> str:
-    if policy.manager is None:
-        return f"off (sessions=False on {policy.decided_by})" if policy.decided_by else "off"
-    flags = [name for name in ("read_only", "required") if getattr(policy, name)]
-    return ", ".join(
-        [f"on (cookie {policy.manager.cookie.name}, by group {policy.decided_by})", *flags]
-    )
+    if policy.manager is not None:
+        sessions = f"on (cookie {policy.manager.cookie.name}, by group {policy.decided_by})"
+    else:
+        sessions = f"off (sessions=False on {policy.decided_by})" if policy.decided_by else "off"
+    flags = ["authenticated"] if policy.authenticated else []
+    if policy.read_only and policy.manager is not None:
+        flags.insert(0, "read_only")
+    return ", ".join([sessions, *flags])

@@ -1,0 +1,169 @@
+"""Several processes: a parent that starts children, and anew those that die."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tornado.process import cpu_count
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """When a child that died is started anew; all times in seconds.
+
+    One that lived for *long_enough* is started at once, however often. One that did not waits:
+    *first*, then twice as long each time, up to *longest*. After *most* such deaths in a row the
+    parent gives up.
+    """
+
+    long_enough: float = 10
+    first: float = 1
+    longest: float = 30
+    most: int = 10
+
+    def wait(self, short_lives: int) -> float:
+        """Return the seconds to wait after this many short lives in a row."""
+        return min(self.first * 2 ** (short_lives - 1), self.longest) if short_lives else 0.0
+
+
+def fork(
+    processes: int, announce: Callable[[], None], restarts: Restarts | None = None
+) -> int | None:
+    """Go on in *processes* children (0: one a core); return in each what tells it to stop.
+
+    The parent stays behind, restarts children that die, and on SIGTERM or SIGINT lets them all
+    stop: it closes a pipe of which each child has the other end, so that they stop too when the
+    parent is killed. The parent calls *announce* when it can be told. Returns `None`
+    without forking for one process.
+    """
+    if processes == 1:
+        return None
+    parent = _Parent(processes or cpu_count(), restarts or Restarts())
+    announce()
+    return parent.run()
+
+
+@dataclass
+class _Child:
+    """One of the places that the parent keeps filled, and who is in it."""
+
+    number: int
+    pid: int = 0  # none, and it is to be started at `due`
+    due: float = 0.0
+    started: float = 0.0
+    short_lives: int = 0  # in a row
+
+
+class _Parent:
+    """Runs in the parent until all children have ended; returns in the children only."""
+
+    def __init__(self, processes: int, restarts: Restarts) -> None:
+        self._children = [_Child(number) for number in range(processes)]
+        self._restarts = restarts
+        self._stopping = False
+        self._status = 0
+        self._told, self._tell = os.pipe()
+        self._woken, self._wake = os.pipe()  # written to at each signal
+        for end in (self._woken, self._wake):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self._stop)
+        signal.signal(signal.SIGCHLD, _note)
+
+    def run(self) -> int:
+        log.info("starting %d processes", len(self._children))
+        while self._children:
+            for child in self._children:
+                due = not child.pid and not self._stopping and child.due <= time.monotonic()
+                if due and self._start(child):
+                    return self._told
+            self._sleep()
+            self._reap()
+        sys.exit(self._status)
+
+    def _stop(self, *_: object) -> None:
+        if not self._stopping:
+            self._stopping = True
+            os.close(self._tell)
+
+    def _start(self, child: _Child) -> bool:
+        """Start it; return whether this is the child."""
+        child.started = time.monotonic()
+        try:
+            child.pid = os.fork()
+        except OSError as error:
+            self._again(child, f"cannot be started: {error.strerror}")
+            return False
+        if child.pid:
+            return False
+        self._become_child()
+        return True
+
+    def _become_child(self) -> None:
+        """Let go of what is the parent's; the loop puts its own handlers in the place of these."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._stop()
+        for end in (self._woken, self._wake):
+            os.close(end)
+
+    def _sleep(self) -> None:
+        """Wait for a signal, or until a child is to be started."""
+        due = [child.due for child in self._children if not child.pid]
+        wait = max(0.0, min(due) - time.monotonic()) if due else None
+        select.select([self._woken], [], [], wait)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._woken, 4096)
+
+    def _reap(self) -> None:
+        for child in list(self._children):
+            if child.pid:
+                pid, status = os.waitpid(child.pid, os.WNOHANG)
+                if pid:
+                    self._ended(child, os.waitstatus_to_exitcode(status))
+            elif self._stopping:
+                self._children.remove(child)
+
+    def _ended(self, child: _Child, status: int) -> None:
+        pid, child.pid = child.pid, 0
+        if status == 0 or self._stopping:
+            self._children.remove(child)
+            self._status = self._status or int(status != 0)
+            return
+        how = f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
+        self._again(child, f"(pid {pid}) {how}")
+
+    def _again(self, child: _Child, what: str) -> None:
+        """See to it that a child that died is started anew, or give up."""
+        lived = time.monotonic() - child.started
+        child.short_lives = child.short_lives + 1 if lived < self._restarts.long_enough else 0
+        if child.short_lives >= self._restarts.most:
+            log.error(
+                "child %d %s; it died %d times in a row within %g s of its start: giving up",
+                child.number,
+                what,
+                child.short_lives,
+                self._restarts.long_enough,
+            )
+            self._status = 1
+            self._children.remove(child)
+            self._stop()
+            return
+        wait = self._restarts.wait(child.short_lives)
+        child.due = time.monotonic() + wait
+        log.warning("child %d %s; starting it anew in %g s", child.number, what, wait)
+
+
+def _note(*_: object) -> None:
+    """Do nothing: a signal that has a handler wakes the parent."""

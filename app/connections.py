@@ -1,0 +1,156 @@
+"""The connections of clients: how many there are, and that none lingers.
+
+Tornado bounds how long a request's body takes. One look at all connections every other second
+bounds the rest; so a request costs no timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Iterable
+from enum import Enum
+
+from tornado.httputil import HTTPServerRequest
+from tornado.iostream import IOStream
+
+from app.limits import Limits
+
+log = logging.getLogger(__name__)
+
+
+LONG_IDLE = 5.0
+"""Seconds after which an idle connection may have to make room for a new one."""
+
+
+MAX_UNREAD = 16_000_000
+"""Bytes that a WebSocket's peer may leave unread. (An answer to a request may be of any size.)"""
+
+
+class Phase(Enum):
+    """What a connection is at."""
+
+    IDLE = "no request"
+    HEADER = "half a header"
+    WORKING = "a request that is being served"
+    SENDING = "an answer that its client does not take"
+
+
+class ClientStream(IOStream):
+    """A client's connection; it notes what moves on it."""
+
+    def __init__(self, connection: socket.socket, on_close: Callable[[ClientStream], None]) -> None:
+        self._on_close = on_close
+        self.requests = 0  # that were begun, the one that is waited for included
+        self.silent = True  # since then
+        self.sends = 0  # that the system took something of
+        self.unsent = 0  # bytes
+        self.serves_http = True  # until a WebSocket takes it over
+        # Of the last look: what it was at, and since when.
+        self.seen = (Phase.IDLE, 1)
+        self.since = 0.0
+        super().__init__(connection)
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        try:
+            count = super().read_from_fd(buf)
+        finally:
+            del buf  # an error's frames must not keep it from being resized
+        if count:
+            self.silent = False
+        return count
+
+    def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
+        self.unsent += len(data)
+        if self.unsent > MAX_UNREAD and not self.serves_http:
+            log.info("WebSocket cut off: its peer left %d bytes unread", self.unsent)
+            self.close()
+        return super().write(data)
+
+    def write_to_fd(self, data: memoryview) -> int:
+        try:
+            count = super().write_to_fd(data)
+        finally:
+            del data
+        if count:
+            self.sends += 1
+            self.unsent -= count
+        return count
+
+    def close_fd(self) -> None:
+        super().close_fd()
+        self._on_close(self)
+
+
+class Connections:
+    """All that are open. *in_flight* tells which requests are being served."""
+
+    def __init__(
+        self, limits: Limits, in_flight: Callable[[], Iterable[HTTPServerRequest]]
+    ) -> None:
+        self.most = limits.connections()
+        self.on_close: Callable[[], None] = lambda: None
+        self._in_flight = in_flight
+        self._streams: set[ClientStream] = set()
+        self._patience = {
+            Phase.IDLE: limits.keep_alive_timeout,
+            Phase.HEADER: limits.header_timeout,
+            Phase.WORKING: float("inf"),
+            Phase.SENDING: limits.send_timeout,
+        }
+        self._interval = min(2.0, min(self._patience.values()) / 10)
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def add(self, connection: socket.socket) -> ClientStream:
+        """Return the stream of a connection that was just accepted."""
+        stream = ClientStream(connection, self._remove)
+        stream.since = asyncio.get_running_loop().time()
+        self._streams.add(stream)
+        return stream
+
+    def watch(self) -> None:
+        """Close the connections that linger, from now on."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        serving = {
+            getattr(request.connection, "stream", None)  # None for one that became a WebSocket
+            for request in self._in_flight()
+        }
+        for stream in list(self._streams):
+            seen = _look(stream, serving)
+            if seen != stream.seen:
+                stream.seen, stream.since = seen, now
+            elif now - stream.since >= self._patience[seen[0]]:
+                log.debug("connection closed: %s for %.0f s", seen[0].value, now - stream.since)
+                stream.close()
+        loop.call_later(self._interval, self.watch)
+
+    def close_idle(self) -> None:
+        """Close up to a tenth of them all, of those that were idle for some time: first such as
+        never sent a request, and those that are idle longest.
+        """
+        before = asyncio.get_running_loop().time() - LONG_IDLE
+        idle = [
+            stream
+            for stream in self._streams
+            if stream.silent and stream.serves_http and stream.since < before
+        ]
+        idle.sort(key=lambda stream: (stream.requests > 1, stream.since))
+        for stream in idle[: len(self._streams) // 10 + 1]:
+            stream.close()
+
+    def _remove(self, stream: ClientStream) -> None:
+        self._streams.discard(stream)
+        self.on_close()
+
+
+def _look(stream: ClientStream, serving: set[object]) -> tuple[Phase, int]:
+    """Return what a connection is at, and a number that changes when it gets on with it."""
+    if stream.writing():
+        return Phase.SENDING, stream.sends
+    if not stream.serves_http or stream in serving:
+        return Phase.WORKING, 0
+    return (Phase.IDLE if stream.silent else Phase.HEADER), stream.requests

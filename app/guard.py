@@ -1,0 +1,167 @@
+"""Who may come in to a group with `authenticated=True`, and what everybody else is answered."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Mapping
+from typing import Any, cast
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from tornado.httputil import HTTPServerRequest
+from tornado.web import Finish, HTTPError, RequestHandler
+
+from app.default_headers import NO_HEADERS, PRIVATE, set_defaults, with_defaults
+from app.policy import SessionPolicy
+from app.sessions.errors import NotAuthenticated, SessionConflict, SessionUnavailable
+from app.sessions.manager import SessionManager
+from app.sessions.session import Session
+from app.sessions.working_copy import refuse_replaced, save
+
+
+def guarded(handler: type[RequestHandler], policy: SessionPolicy) -> dict[str, Any]:
+    """Return the members by which a handler without sessions of its own takes users only.
+
+    They guard its entry and leave all else as *handler* has it.
+    """
+    by_session = policy.manager is not None and not knows_its_user(handler)
+
+    @functools.wraps(handler.prepare)
+    async def prepare(self: Any) -> None:
+        self._session_guarded = True
+        session = None
+        try:
+            if by_session and not is_preflight(self):
+                session = await load(self, cast(SessionManager, policy.manager), policy)
+                if session.live:
+                    await save(session)  # extends its life
+            user = session.user if session is not None else self.current_user
+            admit(self, policy, user, session)
+        except HTTPError as error:
+            self._session_defaults = headers_of(error)
+            raise
+        if user:
+            set_defaults(self, PRIVATE)
+        result = handler.prepare(self)
+        if result is not None:
+            await result
+
+    @functools.wraps(handler.flush)
+    def flush(self: Any, include_footers: bool = False) -> Any:
+        if self._session_guarded:  # the head leaves
+            self._session_guarded = False
+            self.add_header("Vary", "Cookie")
+        return handler.flush(self, include_footers)
+
+    return {
+        **with_defaults(handler),
+        "_session_guarded": False,
+        "prepare": prepare,
+        "flush": flush,
+    }
+
+
+def load(
+    handler: RequestHandler, manager: SessionManager, policy: SessionPolicy
+) -> Awaitable[Session]:
+    """Load the session that the request of *handler* presents to *manager*."""
+    request = handler.request
+    header = request.headers.get("Cookie")
+    if header is not None and "," in header:
+        # Several lines are one (RFC 9113, section 8.2.3); Tornado joins those of any header by ",".
+        header = "; ".join(request.headers.get_list("Cookie"))
+    return manager.load(
+        header,
+        over_tls=request.protocol == "https",
+        read_only=policy.read_only,
+        withheld=manager.cookie.is_kept_back(request.method)
+        and request.headers.get("Sec-Fetch-Site") == "cross-site",
+    )
+
+
+def headers_of(error: BaseException | None) -> Mapping[str, str]:
+    """Return what the page of *error* says besides."""
+    if isinstance(error, NotAuthenticated | SessionConflict | SessionUnavailable):
+        return error.headers
+    return NO_HEADERS
+
+
+def knows_its_user(handler: type[RequestHandler]) -> bool:
+    """Tell whether *handler* says by a `get_current_user` of its own who its user is."""
+    definers = (base for base in handler.__mro__ if "get_current_user" in vars(base))
+    return any(base.__module__ not in ("app.mixin", "tornado.web") for base in definers)
+
+
+def admit(
+    handler: RequestHandler, policy: SessionPolicy, user: Any, session: Session | None
+) -> None:
+    """Return if *user* is somebody; else raise what the client is answered.
+
+    A CORS preflight carries no credentials (Fetch, section 3.2.2): it is the handler's to answer.
+    Raises `NotAuthenticated` (401), `SessionConflict` (409) for a token that was just replaced, and
+    `Finish` after a redirect to the login page.
+    """
+    if user or is_preflight(handler):
+        return
+    if session is not None:
+        refuse_replaced(session)
+    request = handler.request
+    if is_navigation(request) and (url := _login_url(handler)) and not _leads_back(url, request):
+        handler.redirect(_with_next(url, request))
+        raise Finish
+    realm = "login" if policy.manager is None else policy.manager.cookie.name
+    raise NotAuthenticated(f"group {policy.group} takes signed-in users only", realm)
+
+
+def is_preflight(handler: RequestHandler) -> bool:
+    """Tell whether a browser asks *handler*'s own `options` if another origin may send a request.
+
+    It has no body: none may reach an upload's `data_received`.
+    """
+    request = handler.request
+    headers = request.headers
+    return (
+        request.method == "OPTIONS"
+        and "Origin" in headers
+        and "Access-Control-Request-Method" in headers
+        and headers.get("Content-Length", "0") == "0"
+        and "Transfer-Encoding" not in headers
+        and inspect.unwrap(type(handler).options) is not RequestHandler.options
+    )
+
+
+def is_navigation(request: HTTPServerRequest) -> bool:
+    """Tell whether a person's browser asks for a page to show."""
+    accepted = request.headers.get("Accept", "").lower()
+    return request.method in ("GET", "HEAD") and "text/html" in accepted
+
+
+def _login_url(handler: RequestHandler) -> str | None:
+    if type(handler).get_login_url is RequestHandler.get_login_url:
+        return handler.settings.get("login_url")  # Tornado's raises where there is none
+    return handler.get_login_url()
+
+
+def _leads_back(url: str, request: HTTPServerRequest) -> bool:
+    """Tell whether the login page at *url* is the page that was asked for.
+
+    Behind a proxy, the host may have another name here; then the client was sent before.
+    """
+    login = urlsplit(urljoin(request.full_url(), url))
+    if login.path != request.path:
+        return False
+    return login.netloc == request.host or request.query.startswith("next=")
+
+
+def _with_next(url: str, request: HTTPServerRequest) -> str:
+    """Return *url* with the page to come back to, as Tornado's `authenticated` does."""
+    uri = str(request.uri)
+    if "?" in url or not uri.startswith("/"):
+        return url
+    if uri[1:2] in ("/", "\\"):  # browsers take what follows for the name of another site
+        uri = f"/%2F{uri[2:]}"
+    elsewhere = urlsplit(url)
+    if elsewhere.scheme or elsewhere.netloc:
+        uri = f"{request.protocol}://{request.host}{uri}"
+    # Tornado reads a request's line as Latin-1.
+    return f"{url}?{urlencode({'next': uri}, encoding='latin-1')}"
