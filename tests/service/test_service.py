@@ -153,7 +153,7 @@ def test_the_environment_names_the_store_without_its_password(start: Start, leve
     service.wait_for("503 GET /sessions/set/Ada")
     assert (ready.status, answer.status) == (503, 503)
     assert ready.body == "not ready: session\n"  # a public page names neither host nor database
-    assert "cookie session: store mongodb://127.0.0.1:1/shop: no answer within" in service.output
+    assert "cookie session: store mongodb://127.0.0.1:1/shop: MongoDB" in service.output
     assert "hunter2" not in service.output + ready.body + answer.body
 
 
