@@ -89,6 +89,10 @@ class Batcher(Generic[Item, Answer]):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._sending = None  # which may not have begun
+        for waiter in self._waiting:
+            _fail(waiter.future, f"{self._store}: it was closed")
+        self._waiting = []
 
     async def _in_time(self, answer: asyncio.Future[Result], waited: float) -> Result:
         """Await *answer* until a deadline of its own, for that of the batch is everybody's."""
