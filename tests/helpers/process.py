@@ -21,7 +21,8 @@ PATIENCE = 20.0
 
 def environment(**variables: str) -> dict[str, str]:
     """Return the environment for a process, without what would configure the service."""
-    inherited = {k: v for k, v in os.environ.items() if k != "SESSION_STORE"}
+    configures = re.compile("(PORT|SESSION_STORE)(_FILE)?$|SERVICE_")
+    inherited = {k: v for k, v in os.environ.items() if not configures.match(k)}
     return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **variables}
 
 
