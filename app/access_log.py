@@ -20,7 +20,7 @@ def log_request(handler: RequestHandler) -> None:
     """Log a request that has ended; Tornado's setting `log_function`."""
     level = _level(handler)
     if access_log.isEnabledFor(level):
-        access_log.log(level, LINE, *_values(handler))
+        _write(level, LINE, _values(handler))
 
 
 def log_request_with_session(handler: RequestHandler) -> None:
@@ -29,7 +29,7 @@ def log_request_with_session(handler: RequestHandler) -> None:
     if access_log.isEnabledFor(level):
         session = getattr(handler, "_session_own", None)
         id, user = (session.id, session.user) if session is not None else (None, None)
-        access_log.log(level, WITH_SESSION, *_values(handler), id, user)
+        _write(level, WITH_SESSION, (*_values(handler), id, user))
 
 
 def is_request(record: logging.LogRecord) -> bool:
@@ -50,6 +50,11 @@ def _level(handler: RequestHandler) -> int:
         # Health checks come every few seconds, and say nothing when all is well.
         return logging.INFO if getattr(handler, "logs_success", True) else logging.DEBUG
     return logging.WARNING if status < 500 else logging.ERROR
+
+
+def _write(level: int, line: str, values: tuple[object, ...]) -> None:
+    """Do as `access_log.log` does, without the search for who called it."""
+    access_log.handle(access_log.makeRecord(access_log.name, level, "", 0, line, values, None))
 
 
 def _values(handler: RequestHandler) -> tuple[object, ...]:

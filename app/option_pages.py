@@ -88,7 +88,7 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, timedelta):
-        return str(value)
+        return f"{value:g}" if isinstance(value, float) else str(value)
     rest = value.total_seconds()
     parts = []
     for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60)):

@@ -69,8 +69,8 @@ def read_options(flags: Sequence[str], environment: Mapping[str, str]) -> Origin
 def _assign(option: Declared, given: Given) -> None:
     """Give *option* its value; a text is left to Tornado's own parser."""
     value = given.value
-    if type(value) in (int, float) or (type(value) is bool and option.type is bool):
-        value = str(value)  # 60 is good for a float, and seconds for a length of time
+    if isinstance(value, int | float):
+        value = str(value)  # 60 is good for a float, and is seconds for a length of time
     try:
         if not isinstance(value, str):
             options[option.name] = value
