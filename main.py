@@ -12,6 +12,7 @@ import traceback
 from dataclasses import fields
 
 import tornado
+import tornado.autoreload
 
 from app import Config, ConfigurationError, __version__, make_app
 from app.access_log import log_request_with_session
@@ -26,6 +27,7 @@ from app.option_pages import help_page, options_page
 from app.option_sources import OptionError
 from app.option_values import Origins, read_options
 from app.options import options
+from app.printable import printable
 from app.route_table import format_routes
 from app.server import serve
 from app.service_options import LOG_LEVELS
@@ -39,7 +41,7 @@ def main() -> None:
     try:
         _run(sys.argv[1:])
     except (OptionError, ConfigurationError, CannotListen, BrokenCode) as error:
-        print(f"main.py: {error}", file=sys.stderr)
+        print(f"main.py: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -136,6 +138,8 @@ def _serve(call: Call) -> None:
         log.error("%s; waiting for a change of a file, stop with Ctrl-C", error)
         wait_for_a_change(error)
         return
+    if options.debug and options.config:
+        tornado.autoreload.watch(options.config)
     managers = (endpoint.policy.manager for endpoint in config.endpoints)
     stores = list(dict.fromkeys(manager.store for manager in managers if manager))
     _check_stores(stores, origins)
