@@ -11,6 +11,7 @@ from typing import Any
 import tornado.web
 from tornado.httputil import HTTPServerRequest
 
+from app.access_log import log_request
 from app.activity import Activity
 from app.readiness import Readiness
 from app.route_checks import check_login_url
@@ -23,6 +24,7 @@ from app.watch import Watches
 
 DEFAULTS: Mapping[str, Any] = {
     "cross_origin_protection": True,
+    "log_function": log_request,
     # A peer that is gone without a word is found out, and none may send what fills the memory.
     "websocket_ping_interval": 30,
     "websocket_max_message_size": 1_000_000,

@@ -11,6 +11,8 @@ from handlers.text import TextHandler
 class Health(TextHandler):
     """Answers "ok" as long as the process serves (liveness)."""
 
+    logs_success = False
+
     def get(self) -> None:
         self.write("ok\n")
 
@@ -26,6 +28,8 @@ class Ready(TextHandler):
 
     The page is public: it names the cookies whose sessions are not there; the log says why.
     """
+
+    logs_success = False
 
     async def get(self) -> None:
         failing = await cast(Application, self.application).readiness.failing()
