@@ -14,10 +14,11 @@ from tornado.options import define, options
 
 from app import ConfigurationError, make_app
 from app.children import fork
+from app.forwarded import TrustedProxies
 from app.limits import Limits
-from app.listening import CannotListen, address_of, listen
+from app.listening import CannotListen, Place, address_of, handed_over
 from app.route_table import format_routes
-from app.server import serve
+from app.server import Stopping, serve
 from stores import Store
 
 STORE_VARIABLE = "SESSION_STORE"
@@ -84,6 +85,66 @@ define(
     group="limits",
     help="open connections of each process; 0 is as many as its file descriptors allow",
 )
+define(
+    "unix_socket",
+    default="",
+    metavar="PATH",
+    group="listening",
+    help="Unix socket to listen on, in the place of the port",
+)
+define(
+    "unix_socket_mode",
+    default="660",
+    metavar="MODE",
+    group="listening",
+    help="who may connect to it, as for chmod",
+)
+define(
+    "reuse_port",
+    default=False,
+    group="listening",
+    help="share the port with other instances of the service (SO_REUSEPORT)",
+)
+define(
+    "tls_cert",
+    default="",
+    metavar="FILE",
+    group="listening",
+    help="certificate and its chain (PEM): speak TLS",
+)
+define(
+    "tls_key",
+    default="",
+    metavar="FILE",
+    group="listening",
+    help="key of the certificate, if it is in a file of its own",
+)
+define("http_port", type=int, metavar="PORT", group="listening", help="port for HTTP beside TLS")
+define(
+    "trusted_proxies",
+    type=str,
+    multiple=True,
+    metavar="ADDRESS,...",
+    group="listening",
+    help="addresses or networks (10.0.0.0/8) of the proxies to believe, and nobody else, as to "
+    "X-Forwarded-For and X-Forwarded-Proto",
+)
+define(
+    "stop_delay",
+    default=Stopping.delay,
+    type=float,
+    metavar="SECONDS",
+    group="stopping",
+    help="seconds that it serves on, not ready any more, when it was told to stop",
+)
+define(
+    "drain",
+    default=Stopping.drain,
+    type=float,
+    metavar="SECONDS",
+    group="stopping",
+    help="seconds, after those, in which requests in flight and WebSockets are to end",
+)
 
 
 def main() -> None:
@@ -100,7 +161,10 @@ def main() -> None:
         stores = list(dict.fromkeys(manager.store for manager in managers if manager))
         _check_processes(stores)
         limits = _limits()
-        sockets = listen(options.port, options.address)
+        stopping = _stopping()
+        proxies = _trusted_proxies()
+        inherited = handed_over()
+        sockets = Place(**{f.name: options[f.name] for f in fields(Place)}).open(inherited)
     except (tornado.options.Error, ConfigurationError, CannotListen) as error:
         print(f"main.py: {error}", file=sys.stderr)
         sys.exit(2)
@@ -110,13 +174,16 @@ def main() -> None:
         address_of(sockets),
         ", ".join(store.name for store in stores) or "no store",
     )
-    parent = fork(options.processes, announce)
+    parent = fork(options.processes, announce, sockets=sockets)
     asyncio.run(
         serve(
             functools.partial(make_app, config),
             sockets,
             xheaders=options.xheaders,
+            trusted_proxies=proxies,
             limits=limits,
+            stopping=stopping,
+            handed_over=bool(inherited),
             parent=parent,
             announce=announce if parent is None else None,
         )
@@ -164,6 +231,20 @@ def _limits() -> Limits:
         if not (least <= value < float("inf")):  # nor what is not a number
             raise tornado.options.Error(f"--{name.replace('_', '-')} takes {least} or more")
     return Limits(**values)
+
+
+def _stopping() -> Stopping:
+    for name in ("stop_delay", "drain"):
+        if not 0 <= options[name] < float("inf"):
+            raise tornado.options.Error(f"--{name.replace('_', '-')} takes 0 or more seconds")
+    return Stopping(options.stop_delay, options.drain)
+
+
+def _trusted_proxies() -> TrustedProxies | None:
+    try:
+        return TrustedProxies(options.trusted_proxies) if options.trusted_proxies else None
+    except ValueError as error:
+        raise tornado.options.Error(f"--trusted-proxies: {error}") from None
 
 
 def _check_processes(stores: list[Store]) -> None:

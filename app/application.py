@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from app.route_compiler import compile_routes
 from app.routing import Endpoint, Group
 from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
+from app.too_large import TooLarge, is_too_large
 from app.tornado_log import redact
 from app.websocket import Watches
 
@@ -59,6 +60,8 @@ class Application(tornado.web.Application):
         self.activity = Activity()
         self.watches = Watches()
         self.readiness = Readiness(self.managers)
+        self.forwarded: Callable[[HTTPServerRequest], None] | None = None
+        """Looks at what proxies say of a client, before anybody else sees the request."""
 
     async def open(self) -> list[SessionUnavailable]:
         """Open the stores; return what kept any from it. They are opened when used in any case."""
@@ -70,6 +73,11 @@ class Application(tornado.web.Application):
         for manager in self.managers:
             await manager.close()
 
+    @property
+    def unsettled(self) -> int:
+        """New tokens without an answer of the store, which are being taken back."""
+        return sum(manager.unsettled for manager in self.managers)
+
     def get_handler_delegate(
         self,
         request: HTTPServerRequest,
@@ -78,6 +86,10 @@ class Application(tornado.web.Application):
         path_args: list[bytes] | None = None,
         path_kwargs: dict[str, bytes] | None = None,
     ) -> Any:  # Tornado's class for it is private
+        if self.forwarded is not None:
+            self.forwarded(request)
+        if request.method not in ("GET", "HEAD") and is_too_large(request, target_class):
+            target_class, target_kwargs = TooLarge, None
         counted = self.activity.begin(request, target_class)
         return super().get_handler_delegate(request, counted, target_kwargs, path_args, path_kwargs)
 

@@ -121,9 +121,7 @@ def test_a_child_that_ends_by_itself_is_not_replaced(parent: Start) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_during_the_back_off_ends_it_at_once(
-    parent: Start, signum: int
-) -> None:
+def test_a_signal_during_the_back_off_ends_it_at_once(parent: Start, signum: int) -> None:
     service = parent("die", 10, 60, 60, 5)
     until(lambda: service.output.count("anew in 60 s") == 2, "both children to wait")
     service.signal(signum)
