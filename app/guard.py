@@ -74,7 +74,8 @@ def load(
         header,
         over_tls=request.protocol == "https",
         read_only=policy.read_only,
-        cross_site=request.headers.get("Sec-Fetch-Site") == "cross-site",
+        withheld=manager.cookie.is_kept_back(request.method)
+        and request.headers.get("Sec-Fetch-Site") == "cross-site",
     )
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from tornado.escape import native_str
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
@@ -105,24 +106,28 @@ class SessionResponse(_Handler):
 
     def set_cookie(self, name: str, value: str | bytes, *args: Any, **kwargs: Any) -> None:
         """Set a cookie, but not the session's, which only the session itself sends."""
-        domain = kwargs.get("domain", args[0] if args else None)
-        path = kwargs.get("path", args[2] if len(args) > 2 else "/")
-        for manager in self._session_managers():
-            cookie = manager.cookie
-            if (name, domain, path) == (cookie.name, cookie.domain, cookie.path):
-                log.warning(
-                    "%s: set_cookie(), clear_cookie() and clear_all_cookies() leave the session's "
-                    "cookie %s alone; use session.destroy() or session.regenerate()",
-                    self.request.path,
-                    name,
-                )
-                return
+        name = native_str(name)
+        given = {key.lower(): option for key, option in kwargs.items()}  # Tornado takes any case
+        domain = given.get("domain", args[0] if args else None)
+        path = given.get("path", args[2] if len(args) > 2 else "/")
+        at = self.request.path
+        if any(m.cookie.is_same(name, domain, path, at) for m in self._session_managers()):
+            log.warning(
+                "%s: set_cookie(), clear_cookie() and clear_all_cookies() leave the session's "
+                "cookie %s alone; use session.destroy() or session.regenerate()",
+                at,
+                name,
+            )
+            return
         super().set_cookie(name, value, *args, **kwargs)
 
-    def _session_managers(self) -> list[SessionManager]:
+    def _session_managers(self) -> Iterable[SessionManager]:
+        """All whose cookies this response may have to send: `session_of` may come later."""
         policy = self.session_policy
-        own = [] if policy is None or policy.manager is None else [policy.manager]
-        return own + list(self._session_others)
+        if policy is None or policy.manager is None:
+            return ()
+        managers: Iterable[SessionManager] = cast(Any, self.application).managers
+        return managers
 
     async def _session_await_flush(self) -> None:
         flush, self._session_flush = self._session_flush, None

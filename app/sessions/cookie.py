@@ -6,24 +6,22 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.sessions import token
+from app.sessions import cookie_rules, token
 from stores.contract import ConfigurationError
 
-MAX_CANDIDATES = 4
-"""Cookies of one name that are looked at; a browser sends one a matching path or domain."""
+MAX_CANDIDATES = 16
+"""Tokens of one name that are looked at; a browser sends one a matching path and domain."""
 
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 token
-_DOMAIN = re.compile(r"\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
-_PATH = re.compile(r"/[ -:<-~]*")  # printable ASCII without ";"
-_SAMESITE = ("Lax", "Strict", "None")
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 
 
 @dataclass(frozen=True)
 class Cookie:
     """Attributes of the session cookie (RFC 6265bis). Raises `ConfigurationError` when they clash.
 
-    *secure*: `None` sends `Secure` on responses over TLS, `True` always, `False` never. A
-    `__Host-` or `__Secure-` name, `partitioned` and `samesite="None"` require it and turn it on.
+    *secure*: `None` sends `Secure` on responses over TLS, `True` always, `False` never. A prefix
+    `__Host-`, `__Secure-` or `__Http-`, and `samesite="None"`, require it and turn it on;
+    *partitioned* requires `samesite="None"`.
     *persistent*: whether the cookie outlives the browser session (`Max-Age` is what is left of
     the session's lifetime) unless `session.persistent` says otherwise.
     """
@@ -42,27 +40,25 @@ class Cookie:
     _needs_secure: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ConfigurationError(f"cookie name {self.name!r} has characters a name cannot have")
-        if self.domain is not None and not _DOMAIN.fullmatch(self.domain):
-            raise ConfigurationError(f"cookie {self.name!r}: {self.domain!r} is not a domain")
-        if not _PATH.fullmatch(self.path):
-            raise ConfigurationError(f"cookie {self.name!r}: path {self.path!r} must begin with /")
-        if self.samesite not in _SAMESITE:
+        cookie_rules.check_name(self.name, token.LENGTH)
+        if self.domain is not None:
+            cookie_rules.check_domain(self.name, self.domain)
+        cookie_rules.check_path(self.name, self.path)
+        cookie_rules.check_prefix(
+            self.name, domain=self.domain, path=self.path, httponly=self.httponly
+        )
+        if self.samesite not in cookie_rules.SAMESITE:
             raise ConfigurationError(
                 f"cookie {self.name!r}: samesite is {self.samesite!r}, not one of "
-                + ", ".join(_SAMESITE)
+                + ", ".join(cookie_rules.SAMESITE)
             )
-        host_only = self.name.lower().startswith("__host-")
-        if host_only and self.domain is not None:
-            raise ConfigurationError(f"cookie {self.name!r}: a __Host- name allows no Domain")
-        if host_only and self.path != "/":
-            raise ConfigurationError(f"cookie {self.name!r}: a __Host- name requires path='/'")
-        needs_secure = (
-            self.partitioned
-            or self.samesite == "None"
-            or self.name.lower().startswith(("__host-", "__secure-"))
-        )
+        if self.partitioned and self.samesite != "None":
+            raise ConfigurationError(
+                f"cookie {self.name!r}: partitioned is for frames on other sites, where browsers "
+                f"send no cookie with samesite={self.samesite!r}; write samesite='None'"
+            )
+        # Partitioned requires it, too, and comes with samesite="None" only.
+        needs_secure = self.samesite == "None" or cookie_rules.promises_secure(self.name)
         if needs_secure and self.secure is False:
             raise ConfigurationError(
                 f"cookie {self.name!r}: its name, samesite='None' or partitioned requires Secure; "
@@ -82,6 +78,23 @@ class Cookie:
         object.__setattr__(self, "_found", found)
         object.__setattr__(self, "_attributes", attributes)
         object.__setattr__(self, "_needs_secure", needs_secure)
+
+    def is_kept_back(self, method: str | None) -> bool:
+        """Tell whether browsers leave it out of another site's request of this *method*."""
+        if self.samesite == "Strict":
+            return True
+        return self.samesite == "Lax" and method not in _SAFE_METHODS
+
+    def is_same(self, name: str, domain: str | None, path: str | None, request_path: str) -> bool:
+        """Tell whether a cookie that a response sets takes the place of this one in a browser.
+
+        *domain* and *path* are as for Tornado's `set_cookie`, in answer to *request_path*.
+        """
+        if name != self.name:
+            return False
+        if not path or not path.startswith("/"):
+            path = cookie_rules.default_path(request_path)
+        return path == self.path and _canonical(domain) == _canonical(self.domain)
 
     def find(self, header: str) -> tuple[bool, list[str]]:
         """Return whether a `Cookie` header has this cookie, and its values that are tokens.
@@ -115,6 +128,13 @@ class Cookie:
         """Return what removes the cookie: a `Set-Cookie` value of the same attributes."""
         removal = self.render("", max_age=0, over_tls=over_tls)
         return f"{removal}; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+def _canonical(domain: str | None) -> str | None:
+    """Return a domain as browsers compare it; `None` for the host alone."""
+    if not domain or cookie_rules.is_host_only(domain):
+        return None
+    return domain.lower().removeprefix(".")
 
 
 _TOKEN = re.compile(token.FORM).fullmatch

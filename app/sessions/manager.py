@@ -6,7 +6,6 @@ The one place that knows both of tokens and of records: recognition, rotation, c
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -14,6 +13,7 @@ from hmac import compare_digest
 
 from app.sessions import token, values
 from app.sessions.cookie import Cookie
+from app.sessions.cookie_warnings import CookieWarnings
 from app.sessions.errors import (
     ConfigurationError,
     SessionConflict,
@@ -36,8 +36,6 @@ from app.sessions.session import Session
 from app.sessions.stage import Stage
 from app.sessions.timeouts import Timeouts
 from stores.contract import Create, Delete, Outcome, Record, Store, Update
-
-log = logging.getLogger(__name__)
 
 MAX_ROTATIONS = 5
 """Tries at replacing a token that other requests replace at the same time."""
@@ -84,6 +82,7 @@ class SessionManager:
         self._limit = 2 * max_bytes
         self._gateway = Gateway(store, clock)
         self._undoer = Undoer(self._gateway, clock)
+        self._warnings = CookieWarnings(self.cookie)
 
     # Its own life. The first session opens the store; a service does so beforehand.
 
@@ -113,19 +112,18 @@ class SessionManager:
         *,
         over_tls: bool = False,
         read_only: bool = False,
-        cross_site: bool = False,
+        withheld: bool = False,
     ) -> Session:
         """Return the session that a `Cookie` header presents; a new, empty one if it presents none.
 
-        *cross_site* says that another site caused the request. Raises `SessionUnavailable`. The
-        store is asked only for what has the form of a token.
+        *withheld* says that a browser keeps the session's cookie back from this request. Raises
+        `SessionUnavailable`. The store is asked only for what has the form of a token.
         """
         now = self.clock()
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         has_cookie, tokens = (False, []) if header is None else self.cookie.find(header)
         if not tokens:
-            # A Strict cookie stays behind then: a new one would take the place of a good one.
-            withheld = cross_site and not has_cookie and self.cookie.samesite == "Strict"
+            has_cookie = has_cookie and not withheld  # a removal would hit the one kept back
             return Session(self, None, Presented(now, has_cookie, over_tls, withheld), stage)
         began = time.monotonic()
         several: tuple[Record, ...] = ()
@@ -144,7 +142,8 @@ class SessionManager:
         replaced = record if standing is REPLACED else None
         if replaced is not None and not read_only:
             stage = Stage.REPLACED
-        presented = Presented(now, has_cookie, over_tls, False, waited, several, replaced)
+        has_cookie = has_cookie and not withheld
+        presented = Presented(now, has_cookie, over_tls, withheld, waited, several, replaced)
         return Session(self, None, presented, stage)
 
     async def save(self, pending: Pending) -> Saved:
@@ -225,13 +224,7 @@ class SessionManager:
             [(h, r) for h, r in found if r is not None and self._timeouts.is_alive(r, now)], now
         )
         if several:
-            log.warning(
-                "a request presents the tokens of %d sessions in the cookie %s, and none is taken: "
-                "%s; give the cookie one domain and path, or the prefix __Host-",
-                len(several),
-                self.cookie.name,
-                ", ".join(token.public_id(record.id) for record in several),
-            )
+            self._warnings.several(several, now)
         return record, standing, several
 
     # Writing
@@ -281,8 +274,13 @@ class SessionManager:
         In that order, so that a failure leaves the client where it was.
         """
         presented, waited = pending.presented, pending.waited
-        if pending.user is None and pending.changed and presented.withheld:
-            return Saved(None, gone=True)
+        begins = pending.user is not None or bool(pending.changed)
+        if begins and pending.user is None and presented.withheld:
+            # The browser has a session, for all that is known, and its cookie would be replaced.
+            self._warnings.withheld(presented.at)
+            if not pending.ended:
+                return Saved(None, gone=True)
+            begins = False
         ending = list(presented.several) if pending.ended or pending.signs_in else []
         if pending.ended and pending.record is not None:
             ending.append(pending.record)
@@ -291,16 +289,21 @@ class SessionManager:
             waited = 0.0
             stale = await self.ended(ending)
         record, cookie = None, None
-        if pending.changed or pending.user is not None:
+        if begins:
             record, secret = await self._create(pending, waited)
             cookie = self._make_cookie(pending, record, secret, record.created)
         elif pending.ended and pending.cookie_to_remove and not stale:
             cookie = self.cookie.render_removal(over_tls=presented.over_tls)
-        for former in ending:
-            if former not in stale:
-                await self._gateway.write(Delete(former.id), waited)
-                self._tell_end(former.id)
+        ending = [former for former in ending if former not in stale]
+        if len(ending) == 1:
+            await self._end(ending[0], waited)
+        elif ending:
+            await asyncio.gather(*(self._end(former, waited) for former in ending))
         return Saved(record, cookie)
+
+    async def _end(self, record: Record, waited: float) -> None:
+        await self._gateway.write(Delete(record.id), waited)
+        self._tell_end(record.id)
 
     async def _create(self, pending: Pending, waited: float) -> tuple[Record, bytes]:
         """Have the store keep a new record; return it and its secret."""

@@ -15,10 +15,10 @@ class Presented(NamedTuple):
     at: float
     """Unix time in seconds."""
     cookie: bool = False
-    """Whether the client holds a cookie of the name, of whatever value."""
+    """Whether the client holds a cookie of the name, of whatever value, that may be removed."""
     over_tls: bool = False
     withheld: bool = False
-    """Whether the browser keeps its cookie back, Strict as it is, for another site led here."""
+    """Whether the browser keeps its cookie back, for the request is another site's."""
     waited: float = 0.0
     """Seconds that the store took to load."""
     several: tuple[Record, ...] = ()

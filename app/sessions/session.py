@@ -107,6 +107,7 @@ class Session(WorkingCopy):
         if self._user not in (None, user):
             self.destroy()
         self.regenerate()
+        self._gone = False  # what a commit found before stops no sign-in
         self._user, self._signs_in = user, True
         if persistent is not None:
             self._persistent = persistent

@@ -10,6 +10,9 @@ from stores.contract import Record
 MAX_LIFETIME = timedelta(days=400)
 """The longest that browsers keep a cookie (RFC 6265bis, section 5.5)."""
 
+MIN_LIFETIME = timedelta(seconds=1)
+"""What is below it is a `Max-Age` of 0, by which a browser removes the cookie."""
+
 
 class Timeouts:
     """The time-outs of one manager. Raises `ConfigurationError` for such as cannot be kept.
@@ -23,7 +26,11 @@ class Timeouts:
                 raise ConfigurationError(f"{name} must be a timedelta above zero, not {period!r}")
         if lifetime > MAX_LIFETIME:
             raise ConfigurationError(
-                f"lifetime is {lifetime.days} days; browsers keep a cookie for 400 days at most"
+                f"lifetime is {lifetime}; browsers keep a cookie for 400 days at most"
+            )
+        if lifetime < MIN_LIFETIME:
+            raise ConfigurationError(
+                f"lifetime is {lifetime}; a cookie's Max-Age counts whole seconds, so 1 at least"
             )
         self.idle = min(idle, lifetime).total_seconds()  # a longer one would never be reached
         self.lifetime = lifetime.total_seconds()
@@ -48,7 +55,8 @@ class Timeouts:
         end = record.created + self.lifetime
         expires, known = now + self.idle, record.expires
         if record.seen is not None:  # else it is from before that was kept
-            known = record.seen + self.idle
+            # The idle time may have been longer then, or shorter.
+            known = min(record.seen + self.idle, known)
         if expires > end:
             expires, known = end, min(known, end)
         return expires if expires - known >= self.idle / 10 else None

@@ -15,6 +15,9 @@ from hashlib import sha256
 ID_BYTES = 16
 SECRET_BYTES = 24
 
+LENGTH = 54
+"""Characters of a token."""
+
 FORM = "[A-Za-z0-9_-]{53}[AQgw]"
 """Regular expression of a token. The last character carries two bits, hence only four letters."""
 

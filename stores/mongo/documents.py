@@ -1,97 +1,117 @@
-"""Records as MongoDB documents, and changes as its operations.
+"""Records as MongoDB documents.
 
 One document a session, in native BSON types::
 
-    {_id: BinData, secret: BinData, created: Date, expires: Date, user: "ada", persistent: true,
-     former: BinData, rotated: Date, data: {name: "ada", cart: [{sku: "x", price: 9.5}]}}
+    {_id: BinData, secret: BinData, former: BinData, rotated: Date, created: Date, expires: Date,
+     user: "ada", persistent: true, authenticated: Date, seen: Date, room: [NumberLong],
+     data: {name: "ada", cart: [{sku: "x", price: 9.5}]}}
+
+A field that is missing stands for none. `stores.mongo.room` says what `room` is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from pymongo import DeleteOne, InsertOne, UpdateOne
+from stores.contract import JSON, Record, Unreadable
+from stores.mongo.room import room_of_new
 
-from stores.contract import JSON, Change, Create, Delete, Record, Update
-
-FIELDS = frozenset({"secret", "created", "expires", "persistent", "data"})
+FIELDS = ("secret", "created", "expires", "persistent", "data")
 """The fields of every session's document, beside its `_id`."""
+
+MAX_VALUES = 2**18
+"""Values of one record that are converted: more would keep the loop for a tenth of a second."""
 
 _EPOCH = datetime(1970, 1, 1)  # PyMongo returns dates in UTC without a zone
 
 
-def operations(changes: Sequence[Change]) -> list[Any]:
-    """Return PyMongo's bulk-write operations for *changes*."""
-    return [_operation(change) for change in changes]
+class _Misfit(Exception):
+    """A value that no session has; the text names no value."""
 
 
-def _operation(change: Change) -> Any:
-    if isinstance(change, Update):
-        where: dict[str, Any] = {"_id": change.id}
-        fields: dict[str, Any] = {
-            f"data.{_escape(key)}": _to_bson(value) for key, value in change.set.items()
-        }
-        operators: dict[str, Any] = {}
-        if change.rotation is not None:
-            rotation = change.rotation
-            where["secret"] = rotation.expected_hash
-            fields["secret"] = rotation.secret_hash
-            fields["former"] = rotation.expected_hash
-            fields["rotated"] = _date(rotation.rotated)
-            fields["user"] = rotation.user
-            fields["persistent"] = rotation.persistent
-        if fields:
-            operators["$set"] = fields
-        if change.unset:
-            operators["$unset"] = {f"data.{_escape(key)}": "" for key in change.unset}
-        if change.expires is not None:
-            operators["$max"] = {"expires": _date(change.expires)}
-        return UpdateOne(where, operators)
-    if isinstance(change, Create):
-        return InsertOne(_document(change.record))
-    assert isinstance(change, Delete)
-    return DeleteOne({"_id": change.id})
-
-
-def _document(record: Record) -> dict[str, Any]:
-    return {
+def document(record: Record) -> dict[str, Any]:
+    """Return *record* as a document."""
+    fields = {
         "_id": record.id,
         "secret": record.secret_hash,
         "former": record.former_hash,
-        "rotated": None if record.rotated is None else _date(record.rotated),
-        "created": _date(record.created),
-        "expires": _date(record.expires),
+        "rotated": None if record.rotated is None else date(record.rotated),
+        "created": date(record.created),
+        "expires": date(record.expires),
         "user": record.user,
         "persistent": record.persistent,
-        "data": _to_bson(dict(record.data)),
+        "room": room_of_new(record.data),
+        "data": to_bson(record.data),
     }
+    if record.authenticated is not None:
+        fields["authenticated"] = date(record.authenticated)
+    if record.seen is not None:
+        fields["seen"] = date(record.seen)
+    return fields
 
 
-def record(document: Mapping[str, Any]) -> Record:
-    """Return *document* as a record."""
-    rotated = document.get("rotated")
+def record(document: Mapping[str, Any]) -> Record | Unreadable:
+    """Return *document* as a record, or what is wrong with it."""
+    get = document.get
+    secret, former, user = get("secret"), get("former"), get("user")
+    persistent, data = get("persistent"), get("data")
+    if type(secret) is not bytes or len(secret) != 32:
+        return _unreadable("secret")
+    if former is not None and (type(former) is not bytes or len(former) != 32):
+        return _unreadable("former")
+    if user is not None and type(user) is not str:
+        return _unreadable("user")
+    if type(persistent) is not bool:
+        return _unreadable("persistent")
+    if type(data) is not dict:
+        return _unreadable("data")
+    rotated, authenticated, seen = get("rotated"), get("authenticated"), get("seen")
+    try:
+        created, expires = _time(document["created"]), _time(document["expires"])
+        rotated = None if rotated is None else _time(rotated)
+        authenticated = None if authenticated is None else _time(authenticated)
+        seen = None if seen is None else _time(seen)
+    except (KeyError, TypeError):
+        return Unreadable("one of its dates is missing or of another type")
+    try:
+        left = [MAX_VALUES - len(data)]
+        values = {_unescape(key): _from_bson(value, left) for key, value in data.items()}
+    except _Misfit as error:
+        return Unreadable(str(error))
     return Record(
         document["_id"],
-        document["secret"],
-        _time(document["created"]),
-        _time(document["expires"]),
-        {_unescape(key): _from_bson(value) for key, value in document["data"].items()},
-        document.get("user"),
-        document["persistent"],
-        document.get("former"),
-        None if rotated is None else _time(rotated),
+        secret,
+        created,
+        expires,
+        values,
+        user,
+        persistent,
+        former,
+        rotated,
+        authenticated,
+        seen,
     )
 
 
-def _date(seconds: float) -> datetime:
+def _unreadable(field: str) -> Unreadable:
+    return Unreadable(f"its field `{field}` is missing or of another type")
+
+
+def date(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _time(date: datetime) -> float:
-    return (date - _EPOCH).total_seconds()
+def as_stored(seconds: float) -> float:
+    """Return a time as it is read again: MongoDB keeps whole milliseconds."""
+    at = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    return _time(at.replace(microsecond=at.microsecond // 1000 * 1000))
+
+
+def _time(at: datetime) -> float:
+    return (at - _EPOCH).total_seconds()
 
 
 # Keys. In an update, MongoDB reads a dot as a path, and a leading dollar sign as an operator or a
@@ -100,6 +120,11 @@ def _time(date: datetime) -> float:
 _SPECIAL = re.compile(r"[%.$\x00]")
 _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 _EMPTY = "%"
+
+
+def path(key: str) -> str:
+    """Return where a document keeps the value of *key*."""
+    return f"data.{_escape(key)}"
 
 
 def _escape(key: str) -> str:
@@ -116,22 +141,29 @@ def _unescape(key: str) -> str:
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), key)
 
 
-def _to_bson(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_escape(key): _to_bson(item) for key, item in value.items()}
+def to_bson(value: Any) -> Any:
+    """Return a JSON value as a document keeps it."""
+    if isinstance(value, Mapping):
+        return {_escape(key): to_bson(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_to_bson(item) for item in value]
+        return [to_bson(item) for item in value]
     return value
 
 
-def _from_bson(value: Any) -> JSON:
+def _from_bson(value: Any, left: list[int]) -> JSON:
+    """Return a JSON value; *left* counts how many more are converted."""
     kind = type(value)
     if kind is str or kind is int:
         return cast(JSON, value)
-    if kind is dict:
-        return {_unescape(key): _from_bson(item) for key, item in value.items()}
-    if kind is list:
-        return [_from_bson(item) for item in value]
-    if isinstance(value, int) and kind is not bool:
+    if kind is dict or kind is list:
+        left[0] -= len(value)
+        if left[0] < 0:
+            raise _Misfit(f"it has more than {MAX_VALUES:,} values")
+        if kind is dict:
+            return {_unescape(key): _from_bson(item, left) for key, item in value.items()}
+        return [_from_bson(item, left) for item in value]
+    if value is None or kind is bool or kind is float:
+        return cast(JSON, value)
+    if isinstance(value, int):
         return int(value)  # bson.Int64 is a subclass, and a session holds exact types
-    return cast(JSON, value)
+    raise _Misfit("its data hold a value of a type that JSON does not have")

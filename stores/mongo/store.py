@@ -1,22 +1,19 @@
 """Sessions in MongoDB, through motor or PyMongo's own asynchronous client.
 
 A majority acknowledges each write, and reads go to the primary. A TTL index on `expires` makes the
-server remove expired sessions. An update is `updateOne` without upsert; a rotation has the expected
-secret in its filter.
+server remove expired sessions.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pymongo
-from bson.codec_options import CodecOptions
-from pymongo import ReadPreference, WriteConcern
-from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
-from pymongo.read_concern import ReadConcern
 
 from stores.contract import (
     Change,
@@ -25,18 +22,23 @@ from stores.contract import (
     Record,
     Store,
     StoreUnavailable,
-    Update,
+    Unreadable,
 )
 from stores.mongo.client import Client, check_client, make_client, motor_client_class
-from stores.mongo.documents import FIELDS, operations, record
-from stores.mongo.url import database_of, name_of
+from stores.mongo.clocks import gap_between_clocks
+from stores.mongo.collection import check_documents, collection_of, ensure_index
+from stores.mongo.errors import explained, trouble
+from stores.mongo.reading import read
+from stores.mongo.url import Parts, check_collection_name, name_of, parts_of
+from stores.mongo.writing import Writing
 
-DUPLICATE_KEY = 11000
-DEFAULT_DATABASE = "sessions"
+log = logging.getLogger(__name__)
 
-# The server's codes when something else exists in the place of the index or the collection.
-INDEX_CONFLICTS = {85, 86}  # IndexOptionsConflict, IndexKeySpecsConflict
-NOT_A_PLAIN_COLLECTION = {67, 72, 166}  # capped, time series, view
+DEFAULT_NAME = "sessions"
+"""Of the database, and of the collection."""
+
+LOOK_EVERY = 60.0
+"""Seconds between looks for the TTL index, which goes with a collection that is dropped."""
 
 
 class MongoStore(Store):
@@ -45,143 +47,113 @@ class MongoStore(Store):
     *source* is a URL (`mongodb://` or `mongodb+srv://`), from which a motor client is made when
     the store is opened, or a client of the application's own: motor's `AsyncIOMotorClient` or
     `MotorClient`, or PyMongo's `AsyncMongoClient`. The store does not close such a client.
-    *database* is by default the one the URL names, else "sessions". *timeout* bounds a whole
-    operation, in seconds.
+    *database* and *collection* are by default those the URL names, else "sessions". *timeout*
+    bounds a whole operation, in seconds.
 
     Raises `ConfigurationError` for a bad URL, another kind of client, and without motor for a URL.
     """
+
+    expires_itself = True
 
     def __init__(
         self,
         source: str | Client,
         *,
         database: str | None = None,
-        collection: str = "sessions",
+        collection: str | None = None,
         timeout: float = 2.0,
     ) -> None:
         self.timeout = timeout
-        self._collection_name = collection
-        self._url: str | None = None
+        self._patience = 0.9 * timeout
+        self._parts: Parts | None = None
         self._client: Any = None
         self._collection: Any = None
+        self._index_problem: str | None = None
+        self._look_at = 0.0
+        self._looking: asyncio.Task[None] | None = None
         if isinstance(source, str):
             motor_client_class()  # so that a missing driver is found before the store is opened
-            self._url = source
-            self._database = database or database_of(source) or DEFAULT_DATABASE
+            self._parts = parts_of(source)
+            self._database = database or self._parts.database or DEFAULT_NAME
+            collection = self._parts.collection if collection is None else collection
+            self._overridden = self._parts.overridden
         else:
             check_client(source)
             self._client = source
-            self._database = database or source.get_default_database(DEFAULT_DATABASE).name
+            self._database = database or source.get_default_database(DEFAULT_NAME).name
+            self._overridden = []
+        self._collection_name = DEFAULT_NAME if collection is None else collection
+        check_collection_name(self._collection_name)
 
     @property
     def name(self) -> str:
-        if self._url is None:
-            return f"mongodb:{self._database}"
-        return name_of(self._url, self._database)
+        database = self._database
+        if self._collection_name != DEFAULT_NAME:
+            database = f"{database}?collection={self._collection_name}"
+        return f"mongodb:{database}" if self._parts is None else name_of(self._parts.url, database)
 
     async def open(self) -> None:
         # At DEBUG level, PyMongo logs every command with its values and secrets.
         logging.getLogger("pymongo.command").setLevel(logging.INFO)
         if self._client is None:
-            assert self._url is not None
-            self._client = make_client(self._url)
-        collection = _collection(self._client[self._database], self._collection_name)
+            assert self._parts is not None
+            self._client = make_client(self._parts.url)
+        database = self._client[self._database]
+        collection = collection_of(database, self._collection_name)
         with self._deadline():
-            await self._make_index(collection)
+            await check_documents(collection)
+            self._index_problem = await ensure_index(collection)
+            warnings = [self._index_problem, await gap_between_clocks(database)]
+        if self._overridden:
+            warnings.append(
+                f"{', '.join(self._overridden)} in its URL has no effect: sessions are read from "
+                "the primary, and a majority acknowledges each write"
+            )
+            self._overridden = []
+        for warning in filter(None, warnings):
+            log.warning("store %s: %s", self.name, warning)
+        self._look_at = time.monotonic() + LOOK_EVERY
         self._collection = collection
 
     async def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+            self._looking = None
         client, self._collection = self._client, None
-        if client is not None and self._url is not None:
+        if client is not None and self._parts is not None:
             self._client = None
             client.close()
 
     async def ping(self) -> None:
-        with self._deadline():
-            await self._opened().find_one({"_id": b""}, {"_id": 1})
-
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
         collection = self._opened()
         with self._deadline():
-            if len(ids) == 1:  # find_one is faster, in the driver and in the server
-                document = await collection.find_one({"_id": ids[0]})
-                documents = [] if document is None else [document]
-            else:
-                # One more than there can be, so that the first batch ends the cursor.
-                found = collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
-                documents = await found.to_list(None)
-        return {document["_id"]: record(document) for document in documents}
+            await collection.find_one({"_id": b""}, {"_id": 1})
 
-    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record | Unreadable]:
         collection = self._opened()
-        if not changes:  # PyMongo refuses an empty bulk write
-            return []
-        outcomes = [Outcome.DONE] * len(changes)
         with self._deadline():
-            try:
-                # Unordered, so that an id that exists does not stop the others.
-                result = await collection.bulk_write(operations(changes), ordered=False)
-                matched = result.matched_count
-            except BulkWriteError as error:
-                matched = error.details["nMatched"]
-                failed = error.details["writeErrors"]
-                if error.details["writeConcernErrors"] or any(
-                    e["code"] != DUPLICATE_KEY for e in failed
-                ):
-                    codes = sorted({e["code"] for e in failed})
-                    raise StoreUnavailable(
-                        f"MongoDB did not complete a write (codes {codes or 'write concern'})"
-                    ) from None
-                for e in failed:
-                    outcomes[e["index"]] = Outcome.EXISTS
-            updates = {i: c for i, c in enumerate(changes) if isinstance(c, Update)}
-            if matched < len(updates):
-                outcomes_of_updates = await self._outcomes_of(updates)
-                for i, outcome in outcomes_of_updates.items():
-                    outcomes[i] = outcome
-        return outcomes
+            return await read(collection, ids)
 
-    async def _outcomes_of(self, updates: Mapping[int, Update]) -> dict[int, Outcome]:
-        """Return the outcome of each update of a batch; MongoDB only says how many matched.
+    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
+        writing = Writing(self._opened(), changes)
+        with self._deadline():
+            await writing.run()
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_EVERY
+            self._looking = asyncio.ensure_future(self._look_for_index())
+        return writing.answers
 
-        Ids and secrets are never reused, so the state after the batch shows what happened in it.
-        """
-        ids = list({update.id for update in updates.values()})
-        cursor = self._collection.find({"_id": {"$in": ids}}, {"secret": 1, "former": 1})
-        secrets = {d["_id"]: (d["secret"], d.get("former")) for d in await cursor.to_list(None)}
-        outcomes = {}
-        for i, update in updates.items():
-            now = secrets.get(update.id)
-            if now is None:
-                outcomes[i] = Outcome.MISSING
-            elif update.rotation is not None and update.rotation.secret_hash not in now:
-                outcomes[i] = Outcome.CONFLICT
-            else:
-                outcomes[i] = Outcome.DONE
-        return outcomes
-
-    async def _make_index(self, collection: Any) -> None:
-        """Create the TTL index; refuse a collection that is not for sessions."""
-        where = f"collection {collection.name} of database {self._database}"
-        # In another application's collection, the index would make the server remove documents.
-        sample = await collection.find_one({}, dict.fromkeys(FIELDS, 1))
-        if sample is not None and not FIELDS.issubset(sample):
-            raise ConfigurationError(
-                f"{where} has documents that are not sessions; choose another collection"
-            )
+    async def _look_for_index(self) -> None:
+        """Make the TTL index anew where somebody has dropped it, or the whole collection."""
         try:
-            await collection.create_index("expires", expireAfterSeconds=0)
-        except OperationFailure as error:
-            if error.code in INDEX_CONFLICTS:
-                raise ConfigurationError(
-                    f"{where} has another index on `expires`, or one named expires_1; "
-                    "drop that index, or choose another collection"
-                ) from None
-            if error.code in NOT_A_PLAIN_COLLECTION:
-                raise ConfigurationError(
-                    f"{where} is a view, capped or a time series; choose another collection"
-                ) from None
-            raise
+            with self._deadline():
+                problem = await ensure_index(self._opened())
+        except (StoreUnavailable, ConfigurationError) as error:
+            problem = str(error)
+        if problem is not None and problem != self._index_problem:
+            log.warning("store %s: %s", self.name, problem)
+        self._index_problem = problem
 
     def _opened(self) -> Any:
         if self._collection is None:
@@ -193,27 +165,15 @@ class MongoStore(Store):
         """Bound what PyMongo does inside, and turn its errors into `StoreUnavailable`.
 
         Without this deadline, a driver thread would go on waiting for a server (30 s by default)
-        long after its request was answered.
+        long after its request was answered. The driver looks at the time twice a second, so the
+        gateway's deadline may come first, as a cancellation; that knows no reason.
         """
+        begun = time.monotonic()
         try:
-            with pymongo.timeout(self.timeout):
+            with explained(self._client), pymongo.timeout(self._patience):
                 yield
-        except OperationFailure as error:
-            # The server's message may quote the document; its code's name does not.
-            details = error.details or {}
-            what = details.get("codeName") or f"code {error.code}"
-            raise StoreUnavailable(f"MongoDB refused: {what}") from None
-        except PyMongoError as error:
-            what = "does not answer" if isinstance(error, ConnectionFailure) else "failed"
-            raise StoreUnavailable(f"MongoDB {what} ({type(error).__name__})") from None
-
-
-def _collection(database: Any, name: str) -> Any:
-    """Return the collection with the store's settings in the place of the client's."""
-    return database.get_collection(
-        name,
-        codec_options=CodecOptions(),
-        read_preference=ReadPreference.PRIMARY,
-        read_concern=ReadConcern("local"),
-        write_concern=WriteConcern("majority"),
-    )
+        except asyncio.CancelledError:
+            found = trouble(self._client) if time.monotonic() - begun > self._patience / 2 else None
+            if found is None:
+                raise
+            raise StoreUnavailable(f"MongoDB does not answer: {found}") from None

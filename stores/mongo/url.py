@@ -6,6 +6,8 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
+from urllib.parse import unquote_plus
 
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
@@ -14,17 +16,54 @@ from stores.contract import ConfigurationError
 
 SRV = "mongodb+srv://"
 
+_NOT_CHECKED = ("collection", "srvmaxhosts", "srvservicename")
+"""Options that the driver does not know in a `mongodb://` URL."""
 
-def database_of(url: str) -> str | None:
-    """Return the database that *url* names; raise `ConfigurationError` for a bad URL.
+MAX_NAME = 200
+"""Characters of a collection's name, of the 255 bytes that it has together with the database."""
 
-    Only the form of a `mongodb+srv://` URL is checked: the name server has its hosts and some of
-    its options, and is asked when the store is opened.
+_OURS = {
+    "readpreference": "primary",
+    "readpreferencetags": "",
+    "maxstalenessseconds": "-1",
+    "readconcernlevel": "local",
+    "w": "majority",
+    "journal": "true",
+    "wtimeoutms": "0",
+}
+"""What the store does, whatever the option of this name says."""
+
+
+class Parts(NamedTuple):
+    """What a URL says."""
+
+    url: str
+    """For the driver."""
+    database: str | None
+    collection: str | None
+    overridden: list[str]
+    """Options that ask for something else than what the store does."""
+
+    def __repr__(self) -> str:
+        return "<Parts of a URL>"
+
+
+def parts_of(url: str) -> Parts:
+    """Return what *url* says; raise `ConfigurationError` for a bad one.
+
+    The hosts of a `mongodb+srv://` URL are not checked: the name server has them, and is asked when
+    the store is opened.
     """
-    checked = url
+    head, _, query = url.partition("?")
+    pairs = [pair.partition("=") for pair in re.split("[&;]", query) if pair]
+    ours = [value for name, _, value in pairs if name.lower() == "collection"]
+    rest = "&".join("".join(pair) for pair in pairs if pair[0].lower() != "collection")
+    plain = f"{head}?{rest}" if ours else url
+    checked = plain
     if url.startswith(SRV):
-        checked = "mongodb://" + url.removeprefix(SRV).partition("?")[0]
-        host = checked.rpartition("@")[2].removeprefix("mongodb://").partition("/")[0]
+        kept = "&".join("".join(pair) for pair in pairs if pair[0].lower() not in _NOT_CHECKED)
+        checked = f"mongodb://{head.removeprefix(SRV)}?{kept}"
+        host = head.removeprefix(SRV).rpartition("@")[2].partition("/")[0]
         if "," in host or ":" in host:
             raise ConfigurationError(
                 "the store's URL: mongodb+srv:// takes one host name, without a port"
@@ -34,11 +73,19 @@ def database_of(url: str) -> str | None:
         parsed = parse_uri(checked)
     if parsed["collection"]:
         raise ConfigurationError(
-            "the store's URL names a collection after the database; "
-            "pass it as MongoStore(url, collection=...)"
+            "the store's URL names a collection after the database; write ?collection= for it"
         )
-    database: str | None = parsed["database"]
-    return database
+    overridden = [name for name, _, value in pairs if _OURS.get(name.lower(), value) != value]
+    return Parts(plain, parsed["database"], unquote_plus(ours[-1]) if ours else None, overridden)
+
+
+def check_collection_name(name: str) -> None:
+    """Raise `ConfigurationError` for a name that MongoDB does not take."""
+    if not re.fullmatch(r"(?!system\.)[^.$\0]+(\.[^.$\0]+)*", name) or len(name) > MAX_NAME:
+        raise ConfigurationError(
+            "collection: MongoDB takes no empty name, none with a dollar sign, an empty part or "
+            f"more than {MAX_NAME} characters, and none that begins with system."
+        )
 
 
 def name_of(url: str, database: str) -> str:
@@ -63,6 +110,18 @@ def _mistake(url: str, message: str) -> str:
     named = [option for option in options if option.lower() in message.lower()]
     if "No such file" in message or "Permission denied" in message:
         return "the store's URL: a MongoDB option names a file that cannot be read"
+    if match := re.search(r"compression with \w+ .* You must install the (\S+) module", message):
+        return (
+            "the store's URL: a compressor needs a Python package that is not here: install "
+            f"{match[1]}, or take it out of compressors"
+        )
+    if "compressor" in message:
+        return "the store's URL: MongoDB has no such compressor: write snappy, zlib or zstd"
+    if "X509" in message or "SSL" in message or "PEM" in message:
+        return (
+            "the store's URL: a file that tlsCAFile, tlsCRLFile or tlsCertificateKeyFile names is "
+            "not a certificate, or its key needs another tlsCertificateKeyFilePassword"
+        )
     if named:
         return f"the store's URL: MongoDB does not accept the option {' or '.join(named)}"
     return (

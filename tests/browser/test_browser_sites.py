@@ -6,22 +6,18 @@ To a browser, localhost and 127.0.0.1 are different sites, whatever serves them.
 from __future__ import annotations
 
 import json
-import ssl
-import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
-from app import Config, Cookie, Group, Route, SessionManager, SessionMixin, make_app
+from app import Cookie, Group, Route, SessionManager, SessionMixin
 from handlers.sessions import SetName
 from stores import MemoryStore
 from tests.helpers.chromium import PAGES, TIMEOUT, Chromium, Scripted, Tab, address, browse
 from tests.helpers.pages import Page
-from tests.helpers.servers import missing
 from tests.helpers.site import Site
 from tests.helpers.steps import Steps, steps, until
 
@@ -93,46 +89,6 @@ SITE = Group(
 @pytest.fixture
 def site(serve: Callable[..., Site], log: Log) -> Site:
     return serve(SITE, SessionManager(MemoryStore()), log_function=log)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    """TLS with a certificate that nobody has signed."""
-    if reason := missing("openssl"):
-        pytest.skip(reason)
-    file = tmp_path_factory.mktemp("tls") / "key-and-certificate.pem"
-    _make_certificate(file)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(file)
-    return context
-
-
-def _make_certificate(file: Path) -> None:
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
-            *("-subj", "/CN=localhost", "-keyout", file, "-out", f"{file}.crt"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    with file.open("a") as both:
-        both.write(Path(f"{file}.crt").read_text())
-
-
-@pytest.fixture
-def serve_tls(io_loop: Any, certificate: ssl.SSLContext, log: Log) -> Iterator[Callable[..., Site]]:
-    """Serve `SITE` over TLS: `site = serve_tls(Cookie(...))`."""
-    sites: list[Site] = []
-
-    def start(cookie: Cookie) -> Site:
-        config = Config(SITE, SessionManager(MemoryStore(), cookie=cookie), {"log_function": log})
-        sites.append(Site(make_app(config), ssl_options=certificate))
-        return sites[-1]
-
-    yield start
-    for site in sites:
-        io_loop.run_sync(site.close)
 
 
 async def have_a_session_at_localhost(tab: Tab) -> None:
@@ -218,7 +174,7 @@ async def test_another_sites_page_opens_no_websocket(
 async def test_a_host_cookie_is_kept_replaced_and_removed(
     chromium: Chromium, serve_tls: Callable[..., Site]
 ) -> None:
-    async with browse(chromium, serve_tls(Cookie("__Host-session"))) as tab:
+    async with browse(chromium, serve_tls(SITE, Cookie("__Host-session"))) as tab:
         await tab.fetch(steps('set name "Ada"'))
         first = await tab.fetch("/sent-cookies")
         assert first.startswith("__Host-session=")
@@ -237,7 +193,7 @@ async def test_a_host_cookie_is_kept_replaced_and_removed(
 async def test_a_partitioned_cookie_is_a_session_for_each_site(
     chromium: Chromium, serve_tls: Callable[..., Site], log: Log
 ) -> None:
-    site = serve_tls(Cookie(samesite="None", partitioned=True))
+    site = serve_tls(SITE, Cookie(samesite="None", partitioned=True), log_function=log)
     async with browse(chromium, site) as tab:
         await have_a_session_at_localhost(tab)
         assert await embedded(tab, 'set name "Eve"') == {"name": "Eve"}
@@ -254,7 +210,7 @@ async def test_a_partitioned_cookie_is_a_session_for_each_site(
 async def test_another_sites_post_with_the_cookie_is_refused(
     chromium: Chromium, serve_tls: Callable[..., Site], log: Log
 ) -> None:
-    site = serve_tls(Cookie(samesite="None", partitioned=True))
+    site = serve_tls(SITE, Cookie(samesite="None", partitioned=True), log_function=log)
     async with browse(chromium, site) as tab:
         await tab.open("127.0.0.1", "/")
         await embedded(tab, 'set name "Ada"')

@@ -1,22 +1,9 @@
-"""A clock for tests that are about time and do not want to wait."""
+"""A clock for tests that are about time and do not want to wait.
 
-from __future__ import annotations
+It begins with the real time because servers (MongoDB, Valkey) remove what has expired by clocks of
+their own.
+"""
 
-import time
+from app.testing import Clock as FakeClock
 
-
-class FakeClock:
-    """Stands still at the real time of its making until it is moved.
-
-    It begins with the real time because servers (MongoDB, Valkey) remove what has expired by
-    clocks of their own.
-    """
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
+__all__ = ["FakeClock"]

@@ -5,12 +5,14 @@ A test uses a database, collection or key prefix of its own; one that stops a se
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pymongo
 import pytest
 
 from tests.helpers.chromium import Chromium
@@ -50,6 +52,16 @@ def _run(kind: Callable[[Path], Any]) -> Iterator[Any]:
 def mongod() -> Iterator[Mongod]:
     """MongoDB, a replica set of one."""
     yield from _run(Mongod)
+
+
+@pytest.fixture
+def mongo_collection(mongod: Mongod) -> Iterator[Any]:
+    """A collection of the test's own, as an administrator's client has it."""
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(mongod.url)
+    with client:
+        database = client[f"test_{os.urandom(6).hex()}"]
+        yield database["sessions"]
+        client.drop_database(database)
 
 
 @pytest.fixture(scope="session")

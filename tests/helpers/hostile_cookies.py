@@ -29,13 +29,13 @@ NAMES = ["session"] * 6 + [
 
 
 def tokens_in(header: str, name: str = "session") -> list[str]:
-    """Return the different tokens that a header presents; none if there are more than four."""
+    """Return the different tokens that a header presents; none if there are more than 16."""
     tokens: dict[str, None] = {}
     for pair in header.split(";"):
         key, equals, value = pair.partition("=")
         if equals and key.strip(" \t") == name and is_token(value.strip(" \t")):
             tokens[value.strip(" \t")] = None
-    return list(tokens) if len(tokens) <= 4 else []
+    return list(tokens) if len(tokens) <= 16 else []
 
 
 def is_token(text: str) -> bool:

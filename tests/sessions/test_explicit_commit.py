@@ -86,3 +86,16 @@ async def test_an_acknowledged_removal_is_told_with_a_server_error(browser: Brow
     (cookie,) = cookies_set(await browser.get(steps("destroy", "commit", "set b 1", "status 500")))
     assert "Max-Age=0" in cookie
     assert browser.cookies == {}
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("user", ["ada", "grace"])
+async def test_a_sign_in_after_a_late_commit_is_one(browser: Browser, user: str) -> None:
+    """The commit found that another request had ended the session; what it had is dropped."""
+    await do(browser, "set a 1", "sign-in ada")
+    held = await Held.at(browser, "set b 2", "commit", f"sign-in {user}")
+    await do(twin(browser), "sign-out")
+    response = await held.finish()
+    assert (response.code, len(cookies_set(response))) == (200, 1)
+    was = (await do(browser))["was"]
+    assert (was["user"], was["data"]) == (user, {})

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -19,10 +18,11 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from motor.motor_tornado import MotorClient
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
-from pymongo.monitoring import CommandListener
 
 from stores import ConfigurationError, MongoStore
 from stores.contract import Change, Create, Delete, Outcome, Record, Update
+from stores.json_text import size_of
+from tests.helpers.mongo_commands import Commands
 from tests.helpers.opened import while_open
 from tests.helpers.records import load_record, make_record, same_record
 
@@ -44,35 +44,13 @@ async def closing(client: Any) -> AsyncIterator[Any]:
             await closed
 
 
-@pytest.fixture
-def collection(mongod: Any) -> Iterator[Any]:
-    """A collection of the test's own, as an administrator's client has it."""
-    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(mongod.url)
-    with client:
-        database = client[f"test_{os.urandom(6).hex()}"]
-        yield database["sessions"]
-        client.drop_database(database)
-
-
-class Commands(CommandListener):
-    """The commands that a client sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, Any]] = []
-
-    def started(self, event: Any) -> None:
-        self.sent.append((event.command_name, event.command))
-
-    def succeeded(self, event: Any) -> None: ...
-
-    def failed(self, event: Any) -> None: ...
-
-
 # What is in the server
 
 
 @pytest.mark.gen_test
-async def test_a_session_is_a_document_that_people_can_read(mongod: Any, collection: Any) -> None:
+async def test_a_session_is_a_document_that_people_can_read(
+    mongod: Any, mongo_collection: Any
+) -> None:
     now = time.time()
     record = Record(
         id=bytes(range(16)),
@@ -84,13 +62,16 @@ async def test_a_session_is_a_document_that_people_can_read(mongod: Any, collect
         persistent=False,
         former_hash=b"\x02" * 32,
         rotated=now,
+        authenticated=now,
     )
-    async with opened(mongod.url, database=collection.database.name) as store:
+    async with opened(mongod.url, database=mongo_collection.database.name) as store:
         await store.write([Create(record)])
-        (document,) = collection.find().to_list()
+        (document,) = mongo_collection.find().to_list()
+        assert document.pop("room") == [2**63 - 1 - 8192 + size_of(record.data)]
         at = datetime.fromtimestamp(int(now * 1000) / 1000, UTC).replace(tzinfo=None)
         assert abs(document.pop("created") - at).total_seconds() < 0.002
         assert abs(document.pop("rotated") - at).total_seconds() < 0.002
+        assert abs(document.pop("authenticated") - at).total_seconds() < 0.002
         assert abs((document.pop("expires") - at).total_seconds() - 600) < 0.002
         assert document == {
             "_id": bytes(range(16)),
@@ -106,16 +87,18 @@ async def test_a_session_is_a_document_that_people_can_read(mongod: Any, collect
             },
         }
         await store.write([Delete(record.id)])
-        assert collection.count_documents({}) == 0
+        assert mongo_collection.count_documents({}) == 0
 
 
 @pytest.mark.gen_test
-async def test_keys_special_to_mongodb_are_percent_encoded(mongod: Any, collection: Any) -> None:
+async def test_keys_special_to_mongodb_are_percent_encoded(
+    mongod: Any, mongo_collection: Any
+) -> None:
     data = {"a.b": 1, "$set": {"$ref": {"x.y": 2}}, "": 3, "50%": 4, "\x00": 5, "plain": 6}
     record = make_record(data=data)
-    async with opened(mongod.url, database=collection.database.name) as store:
+    async with opened(mongod.url, database=mongo_collection.database.name) as store:
         await store.write([Create(record)])
-        assert collection.find_one()["data"] == {
+        assert mongo_collection.find_one()["data"] == {
             "a%2Eb": 1,
             "%24set": {"%24ref": {"x%2Ey": 2}},
             "%": 3,
@@ -123,38 +106,44 @@ async def test_keys_special_to_mongodb_are_percent_encoded(mongod: Any, collecti
             "%00": 5,
             "plain": 6,
         }
-        assert collection.count_documents({"data.%24set.%24ref.x%2Ey": 2}) == 1
+        assert mongo_collection.count_documents({"data.%24set.%24ref.x%2Ey": 2}) == 1
         assert (await load_record(store, record.id)).data == data
 
 
 @pytest.mark.gen_test
-async def test_an_update_writes_only_the_fields_that_changed(mongod: Any, collection: Any) -> None:
+async def test_an_update_writes_only_the_fields_that_changed(
+    mongod: Any, mongo_collection: Any
+) -> None:
     record = make_record(data={"kept": 1, "changed": 1, "removed": 1})
-    async with opened(mongod.url, database=collection.database.name) as store:
+    async with opened(mongod.url, database=mongo_collection.database.name) as store:
         await store.write([Create(record)])
-        collection.update_one({}, {"$set": {"data.kept": Int64(2)}})  # somebody else, meanwhile
+        mongo_collection.update_one(
+            {}, {"$set": {"data.kept": Int64(2)}}
+        )  # somebody else, meanwhile
         assert await store.write([Update(record.id, {"changed": 2}, ["removed"])]) == [DONE]
         found = await load_record(store, record.id)
         assert same_record(record._replace(data={"kept": 2, "changed": 2}), found)
 
 
 @pytest.mark.gen_test
-async def test_the_server_is_told_to_remove_what_expired(mongod: Any, collection: Any) -> None:
-    async with opened(mongod.url, database=collection.database.name) as store:
+async def test_the_server_is_told_to_remove_what_expired(
+    mongod: Any, mongo_collection: Any
+) -> None:
+    async with opened(mongod.url, database=mongo_collection.database.name) as store:
         await store.open()
-        (index,) = [i for i in collection.list_indexes() if i["key"] != {"_id": 1}]
+        (index,) = [i for i in mongo_collection.list_indexes() if i["key"] != {"_id": 1}]
         assert (dict(index["key"]), index["expireAfterSeconds"]) == ({"expires": 1}, 0)
 
 
 @pytest.mark.gen_test
 async def test_hundreds_are_loaded_in_one_round_trip_from_the_primary(
-    mongod: Any, collection: Any
+    mongod: Any, mongo_collection: Any
 ) -> None:
     commands = Commands()
     url = mongod.url + "&readPreference=secondaryPreferred&w=0&readConcernLevel=available"
     client: Any = AsyncIOMotorClient(url, event_listeners=[commands])
     records = [make_record() for _ in range(400)]
-    async with opened(client, database=collection.database.name) as store:
+    async with opened(client, database=mongo_collection.database.name) as store:
         await store.write([Create(record) for record in records])
         await store.write([Update(records[0].id, {"n": 1}), Delete(records[1].id)])
         writes = [command for name, command in commands.sent if name in WRITES]
@@ -164,7 +153,7 @@ async def test_hundreds_are_loaded_in_one_round_trip_from_the_primary(
         commands.sent.clear()
         assert len(await store.load([record.id for record in records])) == 399
         assert len(await store.load([records[0].id])) == 1
-        assert [name for name, _ in commands.sent] == ["find", "find"]
+        assert commands.names() == ["find", "find"]
         for _, command in commands.sent:
             assert command["readConcern"] == {"level": "local"}
             assert command.get("$readPreference", {"mode": "primary"})["mode"] == "primary"
@@ -200,9 +189,9 @@ SHAPES: list[tuple[str, str, Callable[[Any], Any]]] = [
 ]
 
 
-def _indexes(collection: Any) -> list[Any]:
+def _indexes(mongo_collection: Any) -> list[Any]:
     try:
-        return list(collection.list_indexes())
+        return list(mongo_collection.list_indexes())
     except OperationFailure:  # a view has none
         return []
 
@@ -210,30 +199,30 @@ def _indexes(collection: Any) -> list[Any]:
 @pytest.mark.gen_test
 @pytest.mark.parametrize(("mend", "make"), [s[1:] for s in SHAPES], ids=[s[0] for s in SHAPES])
 async def test_another_shape_is_told_and_left_as_it_is(
-    mongod: Any, collection: Any, mend: str, make: Callable[[Any], Any]
+    mongod: Any, mongo_collection: Any, mend: str, make: Callable[[Any], Any]
 ) -> None:
-    make(collection)
-    before = _indexes(collection)
-    store = MongoStore(mongod.url, database=collection.database.name)
+    make(mongo_collection)
+    before = _indexes(mongo_collection)
+    store = MongoStore(mongod.url, database=mongo_collection.database.name)
     with pytest.raises(ConfigurationError, match=mend) as caught:
         await store.open()
-    assert f"collection sessions of database {collection.database.name}" in str(caught.value)
-    assert _indexes(collection) == before
-    collection.drop()
+    assert f"collection sessions of database {mongo_collection.database.name}" in str(caught.value)
+    assert _indexes(mongo_collection) == before
+    mongo_collection.drop()
     await store.open()  # mended
     await store.close()
 
 
 @pytest.mark.gen_test
 async def test_another_collection_of_a_database_in_use_is_taken(
-    mongod: Any, collection: Any
+    mongod: Any, mongo_collection: Any
 ) -> None:
-    collection.insert_one({"expires": datetime.now(UTC)})
+    mongo_collection.insert_one({"expires": datetime.now(UTC)})
     record = make_record()
-    options = {"database": collection.database.name, "collection": "of-my.own"}
+    options = {"database": mongo_collection.database.name, "collection": "of-my.own"}
     async with opened(mongod.url, **options) as store:
         await store.write([Create(record)])
-    assert collection.database["of-my.own"].count_documents({}) == 1
+    assert mongo_collection.database["of-my.own"].count_documents({}) == 1
 
 
 # An application's own client
@@ -255,9 +244,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", [AsyncIOMotorClient, MotorClient, AsyncMongoClient])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 async def test_a_client_of_any_settings_serves_and_is_not_closed(
-    mongod: Any, collection: Any, kind: Any, options: dict[str, Any]
+    mongod: Any, mongo_collection: Any, kind: Any, options: dict[str, Any]
 ) -> None:
-    database = collection.database.name
+    database = mongo_collection.database.name
     record = make_record(data={"n": [1, "text", {"deep": None}]}, user="ada")
     async with closing(kind(mongod.url, **options)) as client:
         async with opened(client, database=database) as store:
@@ -272,6 +261,6 @@ async def test_a_client_of_any_settings_serves_and_is_not_closed(
 async def test_a_clients_default_database_is_used(mongod: Any) -> None:
     async with closing(AsyncMongoClient(mongod.url)) as client:
         async with opened(client, collection="named_nowhere") as store:
-            assert store.name == "mongodb:test"
+            assert store.name == "mongodb:test?collection=named_nowhere"
             await store.ping()
         await client.drop_database("test")

@@ -20,7 +20,7 @@ from tests.helpers import recovery
 from tests.helpers.database_servers import Mongod
 from tests.helpers.opened import while_open
 from tests.helpers.outages import Operation, check_deadline, check_late_start
-from tests.helpers.records import load_record, make_record
+from tests.helpers.records import load_record, load_records, make_record
 from tests.helpers.servers import missing
 from tests.helpers.sockets import connections_to
 
@@ -69,7 +69,7 @@ async def test_a_stopped_server_fails_within_the_deadline(server: Mongod, kind: 
         ]
         await check_deadline(operations, "MongoDB does not answer", TIMEOUT + SLACK)
         server.resume()
-        found = await eventually(lambda: store.load([record.id]))
+        found = await eventually(lambda: load_records(store, [record.id]))
         assert found[record.id].data in ({"n": 0}, {"n": 1})  # it may arrive late
         assert await eventually(lambda: store.write([Update(record.id, {"n": 2})])) == [DONE]
         assert (await load_record(store, record.id)).data == {"n": 2}
@@ -90,7 +90,7 @@ async def test_a_killed_server_loses_nothing_acknowledged(server: Mongod, kind: 
             with pytest.raises(StoreUnavailable, match="does not answer"):
                 await store.write([Update(records[0].id, {"n": 2})])
         server.start()
-        found = await eventually(lambda: store.load([record.id for record in records]))
+        found = await eventually(lambda: load_records(store, [r.id for r in records]))
         assert [found[record.id].data for record in records] == [{"n": 1}] * 50
         assert await store.write([Update(records[0].id, {"n": 3})]) == [DONE]
 
