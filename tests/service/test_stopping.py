@@ -7,6 +7,7 @@ import http.client
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,8 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from app import Config, SessionManager, make_app
+from app.backlog import let_nobody_in
+from app.http_server import Server
+from app.limits import Limits
+from app.listening import listen
+from app.stopping import drain
+from configure import ROUTES
+from stores import MemoryStore
 from tests.helpers.process import PATIENCE, Service, Start, ask, children, run, starting, until
-from tests.helpers.servers import halt
 
 GET = b"GET /sessions/get HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -76,34 +84,6 @@ def test_times_that_are_none_are_refused(option: str) -> None:
     assert result.stderr == f"main.py: {option.partition('=')[0]} takes 0 or more seconds\n"
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
-def test_those_whom_the_system_let_in_are_served(
-    start: Start, tmp_path: Path, processes: int, signum: int
-) -> None:
-    """They wait in the backlog, more than are accepted at a time, when the service is told."""
-    service = start("--port=0", f"--processes={processes}", f"--store=sqlite:///{tmp_path}/s")
-    service.get("/healthz")
-    if processes > 1:
-        until(lambda: len(children(service.process.pid)) == processes, "the children")
-    pids = [*children(service.process.pid), service.process.pid]
-    for pid in pids:
-        halt(pid)
-    waiting = []
-    for _ in range(300):
-        waiting.append(socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE))
-        waiting[-1].sendall(GET)
-    service.signal(signum)
-    for pid in reversed(pids):
-        os.kill(pid, signal.SIGCONT)
-    answers = []
-    for client in waiting:
-        with client, contextlib.suppress(ConnectionError):
-            answers.append(client.recv(4096))
-    assert service.exit_status() == 0
-    assert len([answer for answer in answers if answer.startswith(b"HTTP/1.1 200")]) == 300
-
-
 class Caller(threading.Thread):
     """Connects anew for each request, until it is refused; `lost` are those without an answer."""
 
@@ -132,16 +112,61 @@ class Caller(threading.Thread):
                     self.lost.append(answer)
 
 
-@pytest.mark.parametrize("attempt", range(3))
-def test_whoever_connects_is_answered_or_refused(start: Start, attempt: int) -> None:
-    service = start("--port=0")
-    callers = [Caller(service) for _ in range(8)]
+@pytest.mark.gen_test
+async def test_those_whom_the_system_let_in_are_served() -> None:
+    """They wait in the backlog, more than are accepted at a time, when the service stops."""
+    application = make_app(Config(ROUTES, SessionManager(MemoryStore())))
+    server = Server(application, Limits())
+    sockets = listen(0, "127.0.0.1")
+    address = sockets[0].getsockname()
+    server.add_sockets(sockets)
+    with contextlib.ExitStack() as stack:
+        waiting = []
+        for _ in range(300):  # without a turn of the loop
+            client = socket.create_connection(address, timeout=PATIENCE)
+            waiting.append(stack.enter_context(client))
+            client.sendall(GET)
+        await drain(server, application, 10, last=True)
+        answers = [client.recv(4096) for client in waiting]
+    assert [answer[:12] for answer in answers] == [b"HTTP/1.1 200"] * 300
+    await application.close()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_each_signal_stops_each_number_of_processes_in_peace(
+    start: Start, tmp_path: Path, processes: int, signum: int
+) -> None:
+    service = start("--port=0", f"--processes={processes}", f"--store=sqlite:///{tmp_path}/s")
+    callers = [Caller(service) for _ in range(4)]
     until(lambda: all(caller.answered > 20 for caller in callers), "the callers to be at it")
-    service.stop()
+    service.signal(signum)
     for caller in callers:
         caller.join(PATIENCE)
         assert not caller.is_alive()
+    assert service.exit_status() == 0
     assert [lost for caller in callers for lost in caller.lost] == []
+    assert "Traceback" not in service.output
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="filters packets as Linux does")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_nobody_gets_in_between_the_last_accept_and_the_close(host: str) -> None:
+    with contextlib.ExitStack() as stack:
+        (listening,) = map(stack.enter_context, listen(0, host))
+        address = listening.getsockname()[:2]
+        early = stack.enter_context(socket.create_connection(address))
+        early.sendall(b"early")
+        let_nobody_in(listening)
+        with pytest.raises(TimeoutError):
+            socket.create_connection(address, timeout=0.3)
+        accepted, _ = listening.accept()
+        stack.enter_context(accepted)
+        assert accepted.recv(100) == b"early"
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+        early.sendall(b"still there")
+        assert accepted.recv(100) == b"still there"
 
 
 def test_under_nohup_the_end_of_the_terminal_is_ignored(start: Start, tmp_path: Path) -> None:
