@@ -54,13 +54,6 @@ async def drain(server: Server, application: Application, seconds: float, *, las
         )
     elif server.has_connections():
         log.warning("answers that their clients did not take were cut off after %g s", seconds)
-    if application.unsettled:
-        log.warning(
-            "%d new tokens that their clients never heard of were not taken back within %g s: "
-            "the store did not answer; these clients may have to sign in again",
-            application.unsettled,
-            seconds,
-        )
     await server.close_all_connections()
 
 

@@ -22,7 +22,7 @@ from tornado.websocket import websocket_connect
 
 from tests.helpers.deployed import DEPLOY, HAProxy, Nginx, Proxy
 from tests.helpers.process import PATIENCE, ROOT, Start, ask, run, starting, until
-from tests.helpers.servers import free_port, missing
+from tests.helpers.servers import find, free_port, missing
 
 PROGRAM = "/opt/sessions/.venv/bin/python"
 """What the unit runs, where it is installed."""
@@ -90,6 +90,28 @@ def test_what_compose_runs_is_understood_by_the_service() -> None:
         assert f"mongo-{member}" in store
     assert "--replSet" in text
     assert "replicaSet=rs" in store
+
+
+def test_the_proxy_of_compose_makes_its_configuration(tmp_path: Path) -> None:
+    """Its command runs in a plain folder, with the backends' names replaced by addresses."""
+    if reason := missing("nginx", "openssl"):
+        pytest.skip(reason)
+    Nginx(tmp_path, [free_port(), free_port()]).kill()  # for its certificate
+    (command,) = re.findall(
+        r"- >-\n( +cd .*?)\n    volumes:", (DEPLOY / "compose.yaml").read_text(), re.DOTALL
+    )
+    shutil.copy(DEPLOY / "nginx.conf", tmp_path)
+    command = re.sub(r"\s+", " ", command).replace("/etc/nginx/sessions", str(tmp_path))
+    assert command.count("exec nginx") == 1
+    for n in (1, 2):
+        assert f"backend-{n}:8888" in command
+        command = command.replace(f"backend-{n}:8888", f"127.0.0.2:{n}")
+    checked = command.replace("exec nginx", f"exec {find('nginx')} -t")
+    result = subprocess.run(["sh", "-c", checked], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    made = (tmp_path / "run/nginx.conf").read_text()
+    assert "127.0.0.1:" not in made
+    assert "server 127.0.0.2:1;" in made
 
 
 def test_no_file_knows_the_machine_that_it_was_written_on() -> None:
