@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 LOCAL = "0.0.0.0"  # noqa: S104 - what Tornado calls the peer of a Unix socket
 
+LOOKS = 10_000
+
 
 class TrustedProxies:
     """Believes the proxies at certain addresses, and nobody else.
@@ -63,19 +65,25 @@ class TrustedProxies:
 def warn_of_ignored(
     why: str = "came, and --xheaders is off",
 ) -> Callable[[HTTPServerRequest], None]:
-    """Return what warns once, of the first request that came over TLS and is not believed."""
-    told = False
+    """Return what warns once, of the first request that came over TLS and is not believed.
+
+    It looks at no more than `LOOKS` requests: later ones would pay for what never happens.
+    """
+    left = LOOKS
 
     def look(request: HTTPServerRequest) -> None:
-        nonlocal told
-        if not told and request.headers.get("X-Forwarded-Proto", "").lower() == "https":
-            told = request.protocol != "https"
-            if told:
-                log.warning(
-                    "X-Forwarded-Proto: https %s: it is ignored, and cookies are sent without "
-                    "Secure; name the proxy in --trusted-proxies",
-                    why.format(peer=request.remote_ip),
-                )
+        nonlocal left
+        if not left:
+            return
+        left -= 1
+        said = request.headers.get("X-Forwarded-Proto", "").lower()
+        if said == "https" and request.protocol != "https":
+            left = 0
+            log.warning(
+                "X-Forwarded-Proto: https %s: it is ignored, and cookies are sent without "
+                "Secure; name the proxy in --trusted-proxies",
+                why.format(peer=request.remote_ip),
+            )
 
     return look
 

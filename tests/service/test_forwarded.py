@@ -125,6 +125,18 @@ async def test_forgetting_to_believe_a_proxy_is_told_once(
     assert caplog.records[-1].levelno <= logging.WARNING
 
 
+@pytest.mark.gen_test
+async def test_it_looks_for_forgotten_proxies_no_more_than_a_while(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.forwarded.LOOKS", 2)
+    site.application.forwarded = warn_of_ignored()
+    for _ in range(2):
+        await client(site)
+    await client(site, X_Forwarded_Proto="https")
+    assert "X-Forwarded-Proto" not in caplog.text
+
+
 def test_an_application_of_its_own_believes_nobody() -> None:
     assert make_app(Config(Group("/", Route("", Client)))).forwarded is None
 

@@ -58,16 +58,16 @@ def supervisor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Liste
     listener.close()
 
 
+def several(processes: int, folder: Path) -> tuple[str, ...]:
+    """Return options for processes that share a store."""
+    return "--port=0", f"--processes={processes}", f"--store=sqlite:///{folder}/sessions"
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_it_says_that_it_is_ready_and_that_it_stops(
     start: Start, supervisor: Listener, tmp_path: Path, processes: int
 ) -> None:
-    service = start(
-        "--port=0",
-        f"--processes={processes}",
-        f"--store=sqlite:///{tmp_path}/s",
-        NOTIFY_SOCKET=supervisor.variable,
-    )
+    service = start(*several(processes, tmp_path), NOTIFY_SOCKET=supervisor.variable)
     assert supervisor.hear() == "READY=1"
     assert service.get("/healthz").status == 200
     service.signal()
@@ -81,9 +81,7 @@ def test_it_gives_signs_of_life_while_it_lives(
     start: Start, supervisor: Listener, tmp_path: Path, processes: int
 ) -> None:
     service = start(
-        "--port=0",
-        f"--processes={processes}",
-        f"--store=sqlite:///{tmp_path}/s",
+        *several(processes, tmp_path),
         NOTIFY_SOCKET=supervisor.variable,
         WATCHDOG_USEC="400000",
     )
