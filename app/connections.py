@@ -127,6 +127,9 @@ class Connections:
                 stream.close()
         loop.call_later(self._interval, self.watch)
 
+    def are_sending(self) -> bool:
+        return any(stream.writing() for stream in self._streams)
+
     def close_silent(self, begun: float, patience: float) -> None:
         """Close those that for *patience* seconds, not counting any before *begun*, have had no
         request or half a header.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Iterable
 from typing import Any, cast
@@ -13,7 +12,6 @@ from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 
 from app.acceptor import Acceptor
 from app.application import Application
-from app.backlog import SETTLE
 from app.connections import ClientStream, Connections
 from app.limits import Limits
 
@@ -42,21 +40,27 @@ class Server(HTTPServer):
         self._acceptor = Acceptor(list(sockets), self._client_connections, self._admit)
         self._client_connections.watch()
 
-    async def close_sockets(self, deadline: float, *, last: bool) -> None:
-        """Stop accepting.
-
-        If nobody else accepts on the sockets from now on (*last*), those who are connected already
-        are let in, until the loop's time is *deadline*.
-        """
-        if last and self._acceptor is not None:
+    def let_nobody_in(self) -> None:
+        """See to it that nobody connects any more; those who are connected still wait."""
+        if self._acceptor is not None:
             self._acceptor.let_nobody_in()
-            await asyncio.sleep(SETTLE)
-            while not self._acceptor.take_rest() and asyncio.get_running_loop().time() < deadline:
-                await asyncio.sleep(SETTLE)
+
+    def take_rest(self) -> bool:
+        """Take those who wait, as far as there is room; with the last one, stop accepting.
+
+        Return whether that were all.
+        """
+        if self._acceptor is not None and not self._acceptor.take_rest():
+            return False
         self.stop()
+        return True
 
     def has_connections(self) -> bool:
         return len(self._client_connections) > 0
+
+    def is_sending(self) -> bool:
+        """Tell whether there is an answer that its client has not taken to the end."""
+        return self._client_connections.are_sending()
 
     def close_silent(self, begun: float, patience: float) -> None:
         """Close the connections that have sent nothing whole for *patience* seconds since then."""

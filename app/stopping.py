@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from app.application import Application
+from app.backlog import SETTLE
 from app.http_server import Server
 
 log = logging.getLogger(__name__)
@@ -37,9 +38,17 @@ async def drain(server: Server, application: Application, seconds: float, *, las
     clock = asyncio.get_running_loop().time
     deadline = clock() + seconds
     server.conn_params.no_keep_alive = True
-    await server.close_sockets(deadline, last=last)
+    if last:
+        server.let_nobody_in()
+        await asyncio.sleep(SETTLE)
+        waiting = not server.take_rest()
+    else:
+        server.stop()
+        waiting = False
     begun = clock()
-    while clock() < deadline and (server.has_connections() or _is_busy(application)):
+    while clock() < deadline and (waiting or server.has_connections() or _is_busy(application)):
+        if waiting:  # for room
+            waiting = not server.take_rest()
         # Again each time: a handshake may have been in flight.
         for handler in list(activity.sockets):
             handler.close(GOING_AWAY)
@@ -52,8 +61,9 @@ async def drain(server: Server, application: Application, seconds: float, *, las
             len(activity.sockets),
             seconds,
         )
-    elif server.has_connections():
+    elif server.is_sending():
         log.warning("answers that their clients did not take were cut off after %g s", seconds)
+    server.stop()
     await server.close_all_connections()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
 import os
@@ -11,13 +10,12 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tornado.httpclient import AsyncHTTPClient
 
-from app import Application, Config, Group, Route, SessionManager, make_app
+from app import Config, SessionManager, make_app
 from app.backlog import let_nobody_in
 from app.http_server import Server
 from app.limits import Limits
@@ -25,10 +23,17 @@ from app.listening import listen
 from app.stopping import drain
 from configure import ROUTES
 from stores import MemoryStore
-from stores.contract import StoreUnavailable
-from tests.helpers.pages import Page
-from tests.helpers.process import PATIENCE, Service, Start, ask, children, run, starting, until
-from tests.helpers.stores_for_tests import FaultyStore
+from tests.helpers.process import (
+    PATIENCE,
+    ROOT,
+    Service,
+    Start,
+    ask,
+    children,
+    run,
+    starting,
+    until,
+)
 
 GET = b"GET /sessions/get HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -198,52 +203,63 @@ def test_one_child_that_stops_leaves_the_port_to_the_others(start: Start, tmp_pa
     service.stop()
 
 
-class Renewing(Page):
-    """Gets a token on the first request, and a new one on each later one."""
-
-    def get(self) -> None:
-        self.session.regenerate()
-        self.session["seen"] = True
-
-
-@contextlib.asynccontextmanager
-async def rotation_without_answer(store: FaultyStore) -> AsyncIterator[tuple[Server, Application]]:
-    """A server whose store applied a new token, did not say so, and does not answer any more."""
-    routes = Group("/", Route("renew", Renewing), sessions=True)
-    application = make_app(Config(routes, SessionManager(store)))
-    server = Server(application, Limits())
-    sockets = listen(0, "127.0.0.1")
-    url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}/renew"
-    server.add_sockets(sockets)
-    client = AsyncHTTPClient(force_instance=True)
-    first = await client.fetch(url)
-    store.fail_after["write"] = StoreUnavailable("the answer was lost")
-    cookie = first.headers["Set-Cookie"].partition(";")[0]
-    renewed = await client.fetch(url, headers={"Cookie": cookie}, raise_error=False)
-    assert renewed.code == 503
-    assert application.unsettled == 1
-    client.close()
-    try:
-        yield server, application
-    finally:
-        await application.close()
+def test_a_large_answer_is_sent_to_the_end(start: Start, tmp_path: Path) -> None:
+    """The handler is done with it long before its client has read it."""
+    script = tmp_path / "large.py"
+    script.write_text(LARGE)
+    service = start(script=script)
+    with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        service.wait_for("200 GET /")
+        service.signal()
+        service.wait_for("stopping: 0 requests in flight")
+        time.sleep(1.5)  # longer than a connection without a request is waited for
+        received = 0
+        while chunk := client.recv(1_000_000):
+            received += len(chunk)
+    assert received > 20_000_000
+    assert service.exit_status() == 0
+    assert "cut off" not in service.output
 
 
-@pytest.mark.gen_test
-async def test_a_rotation_is_taken_back_before_the_end(caplog: pytest.LogCaptureFixture) -> None:
-    store = FaultyStore()
-    async with rotation_without_answer(store) as (server, application):
-        draining = asyncio.ensure_future(drain(server, application, 10, last=True))
-        await asyncio.sleep(0.5)  # nothing else is left for it to wait for
-        assert not draining.done()
-        store.mend()
-        await draining
-        assert application.unsettled == 0
-    assert "could not be undone" not in caplog.text
+LARGE = f'''
+"""The service with one page, of 20 MB."""
+
+import sys
+
+sys.path.insert(0, {str(ROOT)!r})
+
+import configure
+import main
+from tornado.web import RequestHandler
+
+from app import Group, Route
 
 
-@pytest.mark.gen_test
-async def test_what_was_not_taken_back_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    async with rotation_without_answer(FaultyStore()) as (server, application):
-        await drain(server, application, 0.3, last=True)
-    assert "1 failed rotations could not be undone" in caplog.text
+class Large(RequestHandler):
+    def get(self):
+        self.write(b"x" * 20_000_000)
+
+
+configure.ROUTES = Group("/", Route("", Large))
+sys.argv.append("--port=0")
+main.main()
+'''
+
+
+def test_without_room_those_who_wait_get_it_when_it_stops(start: Start) -> None:
+    service = start("--port=0", "--max-connections=5")
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(
+                socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE)
+            )
+            for _ in range(12)
+        ]
+        service.wait_for("no room for more connections")
+        for late in clients[5:]:
+            late.sendall(GET)
+        service.signal()
+        for late in clients[5:]:
+            assert late.recv(4096).startswith(b"HTTP/1.1 200")
+    assert service.exit_status() == 0
