@@ -20,8 +20,9 @@ from app.children import fork
 from app.code_errors import BrokenCode, sentence, wait_for_a_change
 from app.commands import Call, Command, check, split
 from app.configuring import configured
+from app.forwarded import TrustedProxies
 from app.limits import Limits
-from app.listening import CannotListen, address_of, listen
+from app.listening import CannotListen, Place, address_of, handed_over
 from app.logs import FORMATS, set_format
 from app.option_pages import help_page, options_page
 from app.option_sources import OptionError
@@ -29,7 +30,7 @@ from app.option_values import Origins, read_options
 from app.options import options
 from app.printable import printable
 from app.route_table import format_routes
-from app.server import serve
+from app.server import Stopping, serve
 from app.service_options import LOG_LEVELS
 from stores import Store
 
@@ -127,6 +128,8 @@ def _serve(call: Call) -> None:
     if not 0 <= options.port <= 65535:
         raise OptionError(f"{origins.shown('port')} is not a port: 0 to 65535")
     limits = _limits(origins)
+    stopping = _stopping(origins)
+    proxies = _trusted_proxies(origins)
     _check_processes(origins)
     try:
         config, unread = _configured(call)
@@ -142,7 +145,8 @@ def _serve(call: Call) -> None:
         tornado.autoreload.watch(options.config)
     stores = list(dict.fromkeys(manager.store for manager in config.managers))
     _check_stores(stores, origins)
-    sockets = listen(options.port, options.address)
+    inherited = handed_over()
+    sockets = Place(**{f.name: options[f.name] for f in fields(Place)}).open(inherited)
     for text in unread:
         log.warning("%s", text)
     announce = functools.partial(
@@ -151,13 +155,16 @@ def _serve(call: Call) -> None:
         address_of(sockets),
         ", ".join(store.name for store in stores) or "no store",
     )
-    parent = fork(options.processes, announce)
+    parent = fork(options.processes, announce, sockets=sockets)
     asyncio.run(
         serve(
             functools.partial(make_app, config),
             sockets,
             xheaders=options.xheaders,
+            trusted_proxies=proxies,
             limits=limits,
+            stopping=stopping,
+            handed_over=bool(inherited),
             parent=parent,
             announce=announce if parent is None else None,
         )
@@ -172,6 +179,20 @@ def _limits(origins: Origins) -> Limits:
         if not (least <= value < float("inf")):  # nor what is not a number
             raise OptionError(f"{origins.label(name)} takes {least} or more")
     return Limits(**values)
+
+
+def _stopping(origins: Origins) -> Stopping:
+    for name in ("stop_delay", "drain"):
+        if not 0 <= options[name] < float("inf"):
+            raise OptionError(f"{origins.label(name)} takes 0 or more seconds")
+    return Stopping(options.stop_delay, options.drain)
+
+
+def _trusted_proxies(origins: Origins) -> TrustedProxies | None:
+    try:
+        return TrustedProxies(options.trusted_proxies) if options.trusted_proxies else None
+    except ValueError as error:
+        raise OptionError(f"{origins.label('trusted_proxies')}: {error}") from None
 
 
 def _check_processes(origins: Origins) -> None:

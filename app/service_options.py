@@ -7,6 +7,7 @@ from datetime import timedelta
 from app.limits import Limits
 from app.logs import FORMATS
 from app.options import define
+from app.server import Stopping
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "none")
 """What Tornado's `--logging` takes."""
@@ -74,6 +75,66 @@ define(
     metavar="BYTES",
     group=SESSION,
     help="the largest session",
+)
+define(
+    "unix_socket",
+    default="",
+    metavar="PATH",
+    group="listening",
+    help="Unix socket to listen on, in the place of the port",
+)
+define(
+    "unix_socket_mode",
+    default="660",
+    metavar="MODE",
+    group="listening",
+    help="who may connect to it, as for chmod",
+)
+define(
+    "reuse_port",
+    default=False,
+    group="listening",
+    help="share the port with other instances of the service (SO_REUSEPORT)",
+)
+define(
+    "tls_cert",
+    default="",
+    metavar="FILE",
+    group="listening",
+    help="certificate and its chain (PEM): speak TLS",
+)
+define(
+    "tls_key",
+    default="",
+    metavar="FILE",
+    group="listening",
+    help="key of the certificate, if it is in a file of its own",
+)
+define("http_port", type=int, metavar="PORT", group="listening", help="port for HTTP beside TLS")
+define(
+    "trusted_proxies",
+    type=str,
+    multiple=True,
+    metavar="ADDRESS,...",
+    group="listening",
+    help="addresses or networks (10.0.0.0/8) of the proxies to believe, and nobody else, as to "
+    "X-Forwarded-For and X-Forwarded-Proto",
+)
+define(
+    "stop_delay",
+    default=Stopping.delay,
+    type=float,
+    metavar="SECONDS",
+    group="stopping",
+    help="seconds that it serves on, not ready any more, when it was told to stop",
+)
+define(
+    "drain",
+    default=Stopping.drain,
+    type=float,
+    metavar="SECONDS",
+    group="stopping",
+    help="seconds, after those, in which requests in flight and WebSockets are to end",
 )
 define(
     "max_body_size",

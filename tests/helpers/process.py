@@ -100,7 +100,7 @@ class Service:
 
     @property
     def port(self) -> int:
-        found = re.search(r"serving on http://[^ ]*:(\d+)", self.output)
+        found = re.search(r"serving on (?:.* )?http://[^ ]*:(\d+)", self.output)
         assert found, self.output
         return int(found[1])
 

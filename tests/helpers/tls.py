@@ -48,6 +48,13 @@ class Authority:
         )
         return certificate, key_file
 
+    def bundle(self, host: str) -> Path:
+        """Return one file of a key and a certificate for *host*."""
+        certificate, key = self.issue(host)
+        both = self._folder / f"{host}.bundle.pem"
+        both.write_bytes(key.read_bytes() + certificate.read_bytes())
+        return both
+
     def server_context(self, host: str, *, ask_client: bool = False) -> ssl.SSLContext:
         """Return what a server for *host* needs, which may ask for a client's certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

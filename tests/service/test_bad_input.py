@@ -255,6 +255,7 @@ async def test_a_method_that_the_example_lacks_is_405(
 ) -> None:
     status, head, _ = await raw_request(site, method, "/sessions/set/Ada")
     assert status == 405
+    assert "\r\nAllow: GET\r\n" in head + "\r\n"
     assert "Set-Cookie" not in head
     assert store.calls == []
 

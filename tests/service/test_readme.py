@@ -174,6 +174,6 @@ def test_every_option_is_there_with_its_default() -> None:
 
 
 def test_what_it_links_to_is_there() -> None:
-    for page in (ROOT / "README.md", ROOT / "stores/README.md", ROOT / "benchmarks/README.md"):
+    for page in (ROOT / f"{at}README.md" for at in ("", "stores/", "benchmarks/", "deploy/")):
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert link.startswith("https://") or (page.parent / link).exists(), (page.name, link)
