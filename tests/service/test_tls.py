@@ -149,7 +149,7 @@ def test_files_that_are_no_certificate_are_refused(certificate: Path, tmp_path: 
     _, begin, rest = certificate.read_text().partition("-----BEGIN CERTIFICATE-----")
     cert.write_text(begin + rest)
     text.write_text("no PEM\n")
-    encrypt = ["openssl", "rsa", "-aes128", "-passout", "pass:secret", "-out", str(key)]
+    encrypt = ["openssl", "pkey", "-aes128", "-passout", "pass:secret", "-out", str(key)]
     subprocess.run([*encrypt, "-in", str(certificate)], check=True, capture_output=True)
     for options, reason in {
         (f"--tls-cert={tmp_path}/missing",): "No such file or directory",
