@@ -237,8 +237,8 @@ async def test_a_locked_file_of_sqlite_is_told(tmp_path: Path, table: str) -> No
                 await store.write([Create(make_record())])
             other.rollback()
         other.close()
-    with sqlite3.connect(tmp_path / "sessions.db") as other:
-        other.execute("PRAGMA journal_mode = DELETE")
+    url = f"sqlite:///{tmp_path}/other.db"
+    with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("BEGIN EXCLUSIVE")
         assert "SQLITE_BUSY (another process holds the lock" in await reason(url, table)
         other.rollback()
