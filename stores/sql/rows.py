@@ -18,10 +18,13 @@ MAX_DATA = 4 * 1024 * 1024
 _MAYBE_FLOAT = {float, type(None)}
 
 
-def row_of(record: Record) -> Row:
-    """Return the row; raise `ValueError` or `TypeError` for a record that no row can hold."""
+def row_of(record: Record, largest: int = MAX_DATA) -> Row:
+    """Return the row; raise `ValueError` or `TypeError` for a record that no row can hold.
+
+    *largest* is the most bytes that its data may take.
+    """
     text = encode(record.data)
-    if _size(text) > MAX_DATA:
+    if _size(text) > largest:
         raise ValueError("too large")
     user = record.user
     if user is not None:

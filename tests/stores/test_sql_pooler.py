@@ -223,3 +223,23 @@ async def test_an_applications_engine_may_lead_to_the_pooler(
         await asyncio.gather(*(store.load([record.id]) for record in records))
     await engine.dispose()
     assert len(await ask(pgbouncer.target.url, f"SELECT id FROM {table}")) == 30
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_connections_that_the_pooler_loses_go_unnoticed(
+    pgbouncer: PgBouncer, table: str
+) -> None:
+    record = make_record()
+    ending = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "
+        "backend_type = 'client backend'"
+    )
+    async with opened(pgbouncer.url, table, timeout=10) as store:
+        await store.write([Create(record)])
+        for n in range(4):
+            await ask(pgbouncer.target.url, ending)
+            answers = await asyncio.gather(
+                *(store.write([Update(record.id, {f"k{n}_{i}": n})]) for i in range(3))
+            )
+            assert answers == [[DONE]] * 3
+            assert list(await store.load([record.id])) == [record.id]

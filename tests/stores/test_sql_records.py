@@ -205,3 +205,23 @@ async def test_text_of_a_database_without_encoding_fails_no_other(postgres: Any)
         outcomes = await store.write([Update(good.id, {"n": 1}), Update(bad.id, {"n": 1})])
         assert outcomes[0] is DONE
         assert isinstance(outcomes[1], StoreUnavailable)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_the_server_takes_no_packet_of_fails_no_other(mariadb: Any, table: str) -> None:
+    large, small = make_record(), make_record()
+    ((former,),) = await ask(mariadb.url, "SELECT @@GLOBAL.max_allowed_packet")
+    await ask(mariadb.url, "SET GLOBAL max_allowed_packet = 1048576")
+    try:
+        async with opened(mariadb.url, table, timeout=10) as store:
+            await store.write([Create(large), Create(small)])
+            update = Update(large.id, {"x": "y" * 600_000})
+            outcomes = await store.write([update, Update(small.id, {"n": 1})])
+            assert isinstance(outcomes[0], StoreUnavailable)
+            assert "more than 520192 bytes" in str(outcomes[0])
+            assert outcomes[1] is DONE
+            halves = [Update(record.id, {"x": "y" * 500_000}) for record in (large, small)]
+            assert await store.write(halves) == [DONE, DONE]
+            assert (await load_record(store, large.id)).data == {"x": "y" * 500_000}
+    finally:
+        await ask(mariadb.url, f"SET GLOBAL max_allowed_packet = {former}")
