@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from stores import Store
 from stores.contract import Create, Outcome, Update
 from stores.sql import SQLStore
 from tests.helpers.database_servers import PgBouncer
-from tests.helpers.process import environment
+from tests.helpers.process import Start, environment, starting
 from tests.helpers.records import load_records, make_record
 from tests.helpers.servers import missing
 from tests.helpers.sql_databases import ask, opened, table
@@ -134,6 +135,30 @@ def test_two_processes_of_clients_fail_no_request(
         assert [found[id].data for id in ids] == [expected] * 3
 
     io_loop.run_sync(check)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    yield from starting(tmp_path)
+
+
+def test_a_service_of_two_processes_answers_no_503(pgbouncer: PgBouncer, start: Start) -> None:
+    service = start("--port=0", "--processes=2", f"--store={pgbouncer.url}")
+
+    def visit(client: int) -> set[int]:
+        answer = service.get(f"/sessions/set/{client}")
+        statuses = {answer.status}
+        for n in range(62):
+            cookie = answer.cookie
+            shown = service.get("/sessions/get", cookie)
+            assert shown.status == 503 or shown.body.strip() == f"{client}" + f"-{n - 1}" * (n > 0)
+            changed = service.get(f"/sessions/set/{client}-{n}", cookie)
+            statuses |= {shown.status, changed.status}
+        return statuses
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set().union(*threads.map(visit, range(8))) == {200}
+    service.stop()
 
 
 SETTINGS = (
