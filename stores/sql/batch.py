@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from stores.applying import apply_change
 from stores.contract import Change, Delete, Outcome, Record, StoreUnavailable, Unreadable, Update
-from stores.sql.rows import MAX_DATA, Row, row_of
+from stores.sql.rows import Row, row_of
 from stores.sql.statements import Statements
 
 
@@ -16,8 +16,12 @@ class Batch:
     """What a batch makes of the records, and what is to be written for it."""
 
     def __init__(
-        self, changes: Sequence[Change], before: Mapping[bytes, Record | Unreadable]
+        self,
+        changes: Sequence[Change],
+        before: Mapping[bytes, Record | Unreadable],
+        largest: int,
     ) -> None:
+        self._largest = largest
         self.outcomes: list[Outcome | StoreUnavailable] = []
         self._after: dict[bytes, Record | Unreadable | None] = dict(before)
         self._inserted: list[Row] = []
@@ -64,14 +68,14 @@ class Batch:
                 self._deleted.append(id)
         elif not isinstance(old, Record):
             # An unreadable record may have been deleted, and another one created, in one batch.
-            (self._inserted if old is None else self._updated).append(row_of(new))
+            (self._inserted if old is None else self._updated).append(row_of(new, self._largest))
         elif new.data is old.data and new == old._replace(expires=new.expires, seen=new.seen):
             self._touched.append(new)
         else:
-            self._updated.append(row_of(new))
+            self._updated.append(row_of(new, self._largest))
 
     def _refuse(self, changes: Sequence[Change], id: bytes) -> None:
-        error = StoreUnavailable(f"its data is not JSON, or takes more than {MAX_DATA} bytes")
+        error = StoreUnavailable(f"its data is not JSON, or takes more than {self._largest} bytes")
         for n, change in enumerate(changes):
             if change.id == id and self.outcomes[n] is Outcome.DONE:
                 self.outcomes[n] = error

@@ -13,11 +13,14 @@ from typing import Any
 from sqlalchemy import Connection, LargeBinary, Table, bindparam, func, literal_column, types
 
 from stores.contract import Record
-from stores.sql.rows import Row
+from stores.sql.rows import MAX_DATA, Row
 from stores.sql.statements import Statements
 
 STATEMENT_SIZE = 1_000_000
-"""Characters in one statement of many rows; a server takes `max_allowed_packet` bytes."""
+"""Characters of values in one statement of many rows."""
+
+REST = 8192
+"""Characters of a statement that are not data."""
 
 
 class HexBinary(types.TypeDecorator[bytes]):
@@ -40,6 +43,7 @@ class MySQLStatements(Statements):
 
     def __init__(self, table: Table) -> None:
         super().__init__(table)
+        self._statement_size = STATEMENT_SIZE
         names = ", ".join(self.names)
         self._row = f"({', '.join(_placeholder(c) for c in table.columns)})"
         # No client has a part in the names.
@@ -47,6 +51,12 @@ class MySQLStatements(Statements):
         new = ", ".join(f"{name} = VALUES({name})" for name in self.names if name != "id")
         self._or_update = f" ON DUPLICATE KEY UPDATE {new}"
         self._touch_one = f"UPDATE {table.name} SET expires = %s, seen = %s WHERE id = UNHEX(%s)"  # noqa: S608
+
+    def measure(self, connection: Connection) -> None:
+        # The server cuts the connection of who sends more, which would fail the whole batch.
+        packet = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar() or 0)
+        self.largest = min(MAX_DATA, (packet - REST) // 2)
+        self._statement_size = min(STATEMENT_SIZE, packet - REST)
 
     def insert(self, connection: Connection, rows: Iterable[Row]) -> None:
         self._write(connection, rows, "")
@@ -63,7 +73,7 @@ class MySQLStatements(Statements):
         return (func.unix_timestamp(),)
 
     def _write(self, connection: Connection, rows: Iterable[Row], tail: str) -> None:
-        for values in _statements_of(rows):
+        for values in _statements_of(rows, self._statement_size):
             rows_here = ", ".join([self._row] * (len(values) // len(self.names)))
             connection.exec_driver_sql(self._head + rows_here + tail, tuple(values))
 
@@ -84,7 +94,7 @@ def _placeholder(column: Any) -> str:
     return "UNHEX(%s)" if isinstance(column.type, LargeBinary) else "%s"
 
 
-def _statements_of(rows: Iterable[Row]) -> Iterator[list[Any]]:
+def _statements_of(rows: Iterable[Row], most: int) -> Iterator[list[Any]]:
     """Yield the values of each statement, text and bytes as hexadecimal digits."""
     values: list[Any] = []
     size = 0
@@ -98,7 +108,7 @@ def _statements_of(rows: Iterable[Row]) -> Iterator[list[Any]]:
             for value in row
         ]
         length = sum(len(value) for value in digits if type(value) is str)
-        if values and size + length > STATEMENT_SIZE:
+        if values and size + length > most:
             yield values
             values, size = [], 0
         values += digits

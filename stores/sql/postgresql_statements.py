@@ -17,6 +17,7 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
+    types,
     update,
 )
 from sqlalchemy.dialects import postgresql
@@ -63,6 +64,12 @@ class PostgreSQLStatements(Statements):
 
     def server_time(self) -> Sequence[Any]:
         return (func.date_part(literal_column("'epoch'"), func.now(), type_=Double),)
+
+    def _text(self, column: Any) -> Any:
+        # As bytes of UTF-8: of bytes that are not, which a database without an encoding takes, the
+        # driver would make an error for all rows.
+        encoding = "CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END"
+        return func.convert_to(column, literal_column(encoding), type_=types.NullType)
 
     def _arrays(self, rows: Iterable[Row]) -> dict[str, Any]:
         columns = zip(*rows, strict=True)

@@ -15,11 +15,16 @@ Row: TypeAlias = tuple[Any, ...]
 MAX_DATA = 4 * 1024 * 1024
 """Bytes of one record's data. More is neither written nor decoded: the loop would stand still."""
 
+_MAYBE_FLOAT = {float, type(None)}
 
-def row_of(record: Record) -> Row:
-    """Return the row; raise `ValueError` or `TypeError` for a record that no row can hold."""
+
+def row_of(record: Record, largest: int = MAX_DATA) -> Row:
+    """Return the row; raise `ValueError` or `TypeError` for a record that no row can hold.
+
+    *largest* is the most bytes that its data may take.
+    """
     text = encode(record.data)
-    if _size(text) > MAX_DATA:
+    if _size(text) > largest:
         raise ValueError("too large")
     user = record.user
     if user is not None:
@@ -36,8 +41,13 @@ def record_of(row: Sequence[Any]) -> Record | Unreadable:
         return Unreadable(f"its data is NULL, or larger than {MAX_DATA} bytes")
     if not (_is_hash(secret_hash) and (former_hash is None or _is_hash(former_hash))):
         return Unreadable("one of its secrets is not 32 bytes")
-    maybe = [time for time in (rotated, authenticated, seen) if time is not None]
-    if not all(map(_is_time, (created, expires, *maybe))):
+    if not (
+        type(created) is type(expires) is float
+        and {type(rotated), type(authenticated), type(seen)} <= _MAYBE_FLOAT
+        and math.isfinite(
+            created + expires + (rotated or 0.0) + (authenticated or 0.0) + (seen or 0.0)
+        )
+    ):
         return Unreadable("one of its times is not a number")
     if persistent not in (0, 1):
         return Unreadable("persistent is neither true nor false")
@@ -69,7 +79,3 @@ def _size(text: str) -> int:
 
 def _is_hash(value: object) -> bool:
     return type(value) is bytes and len(value) == 32
-
-
-def _is_time(value: object) -> bool:
-    return type(value) in (float, int) and math.isfinite(value)  # type: ignore[arg-type]

@@ -38,6 +38,8 @@ class Statements:
     """
 
     begin: Sequence[str] = ("BEGIN",)
+    largest = MAX_DATA
+    """The most bytes that the data of a record may take."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -66,6 +68,9 @@ class Statements:
             .values(expires=bindparam("expires_"), seen=bindparam("seen_"))
         )
         self._delete = delete(table).where(self._id_is_listed())
+
+    def measure(self, connection: Connection) -> None:
+        """Learn the server's limits."""
 
     def load(
         self, connection: Connection, ids: Sequence[bytes], *, lock: bool

@@ -155,7 +155,8 @@ class SQLStore(Store):
             attempt.connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         for last in (False, False, True):
             try:
-                return prepare_table(attempt, self._statements.table)
+                prepare_table(attempt, self._statements.table)
+                return self._statements.measure(attempt.connection)
             except DBAPIError as error:
                 if last or error.connection_invalidated or is_worth_repeating(error):
                     raise
@@ -167,7 +168,7 @@ class SQLStore(Store):
         statements, connection = self._statements, attempt.connection
         ids = sorted({change.id for change in changes})
         with attempt.transaction(statements.begin):
-            batch = Batch(changes, statements.load(connection, ids, lock=True))
+            batch = Batch(changes, statements.load(connection, ids, lock=True), statements.largest)
             batch.write(statements, connection)
         return batch.outcomes
 

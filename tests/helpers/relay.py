@@ -71,6 +71,8 @@ class Relay:
                 here, _ = self._listener.accept()
                 there = socket.create_connection(("127.0.0.1", self._target))
                 self._sockets += [here, there]
+                for each in (here, there):  # so that no small packet waits for an answer
+                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 for way in ((here, there, False), (there, here, True)):
                     threading.Thread(target=self._pass, args=way, daemon=True).start()
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from stores import Store
 from stores.contract import Create, Outcome, Update
 from stores.sql import SQLStore
 from tests.helpers.database_servers import PgBouncer
-from tests.helpers.process import environment
+from tests.helpers.process import Start, environment, starting
 from tests.helpers.records import load_records, make_record
 from tests.helpers.servers import missing
 from tests.helpers.sql_databases import ask, opened, table
@@ -136,6 +137,30 @@ def test_two_processes_of_clients_fail_no_request(
     io_loop.run_sync(check)
 
 
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    yield from starting(tmp_path)
+
+
+def test_a_service_of_two_processes_answers_no_503(pgbouncer: PgBouncer, start: Start) -> None:
+    service = start("--port=0", "--processes=2", f"--store={pgbouncer.url}")
+
+    def visit(client: int) -> set[int]:
+        answer = service.get(f"/sessions/set/{client}")
+        statuses = {answer.status}
+        for n in range(62):
+            cookie = answer.cookie
+            shown = service.get("/sessions/get", cookie)
+            assert shown.status == 503 or shown.body.strip() == f"{client}" + f"-{n - 1}" * (n > 0)
+            changed = service.get(f"/sessions/set/{client}-{n}", cookie)
+            statuses |= {shown.status, changed.status}
+        return statuses
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set().union(*threads.map(visit, range(8))) == {200}
+    service.stop()
+
+
 SETTINGS = (
     "SELECT current_setting('enable_seqscan'), current_setting('lock_timeout'), "
     "current_setting('idle_in_transaction_session_timeout'), "
@@ -223,3 +248,23 @@ async def test_an_applications_engine_may_lead_to_the_pooler(
         await asyncio.gather(*(store.load([record.id]) for record in records))
     await engine.dispose()
     assert len(await ask(pgbouncer.target.url, f"SELECT id FROM {table}")) == 30
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_connections_that_the_pooler_loses_go_unnoticed(
+    pgbouncer: PgBouncer, table: str
+) -> None:
+    record = make_record()
+    ending = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "
+        "backend_type = 'client backend'"
+    )
+    async with opened(pgbouncer.url, table, timeout=10) as store:
+        await store.write([Create(record)])
+        for n in range(4):
+            await ask(pgbouncer.target.url, ending)
+            answers = await asyncio.gather(
+                *(store.write([Update(record.id, {f"k{n}_{i}": n})]) for i in range(3))
+            )
+            assert answers == [[DONE]] * 3
+            assert list(await store.load([record.id])) == [record.id]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from stores import StoreUnavailable
 from stores.contract import Create, Delete, Outcome, Unreadable, Update
 from stores.sql.rows import MAX_DATA
 from tests.helpers.records import load_record, load_records, make_record, make_rotation
-from tests.helpers.sql_databases import ask, opened, table, url
+from tests.helpers.sql_databases import ask, engine_of, opened, table, url
 
 pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
 
@@ -178,3 +180,48 @@ async def test_a_row_that_the_database_refuses_fails_no_other(url: str, table: s
             records[0].id: records[0]._replace(data={"n": 1}),
             records[1].id: records[1],
         }
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_text_of_a_database_without_encoding_fails_no_other(postgres: Any) -> None:
+    name = f"ascii_{os.urandom(4).hex()}"
+    making = f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"
+    async with (
+        engine_of(postgres.url, isolation_level="AUTOCOMMIT") as engine,
+        engine.connect() as connection,
+    ):
+        await connection.execute(text(making))
+    url = postgres.url.rpartition("/")[0] + f"/{name}"
+    good, bad = (make_record(data={"é": "\N{GRINNING FACE}"}, user="zoë") for _ in range(2))
+    async with opened(url) as store:
+        await store.write([Create(good), Create(bad)])
+        assert await store.load([good.id, bad.id]) == {good.id: good, bad.id: bad}
+        broken = "convert_from(decode('7b2261223a22ff227d', 'hex'), 'SQL_ASCII')"
+        await spoil(url, "sessions", bad.id, f"data = {broken}")
+        assert await store.load([good.id, bad.id]) == {
+            good.id: good,
+            bad.id: Unreadable("its text is not UTF-8"),
+        }
+        outcomes = await store.write([Update(good.id, {"n": 1}), Update(bad.id, {"n": 1})])
+        assert outcomes[0] is DONE
+        assert isinstance(outcomes[1], StoreUnavailable)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_the_server_takes_no_packet_of_fails_no_other(mariadb: Any, table: str) -> None:
+    large, small = make_record(), make_record()
+    ((former,),) = await ask(mariadb.url, "SELECT @@GLOBAL.max_allowed_packet")
+    await ask(mariadb.url, "SET GLOBAL max_allowed_packet = 1048576")
+    try:
+        async with opened(mariadb.url, table, timeout=10) as store:
+            await store.write([Create(large), Create(small)])
+            update = Update(large.id, {"x": "y" * 600_000})
+            outcomes = await store.write([update, Update(small.id, {"n": 1})])
+            assert isinstance(outcomes[0], StoreUnavailable)
+            assert "more than 520192 bytes" in str(outcomes[0])
+            assert outcomes[1] is DONE
+            halves = [Update(record.id, {"x": "y" * 500_000}) for record in (large, small)]
+            assert await store.write(halves) == [DONE, DONE]
+            assert (await load_record(store, large.id)).data == {"x": "y" * 500_000}
+    finally:
+        await ask(mariadb.url, f"SET GLOBAL max_allowed_packet = {former}")

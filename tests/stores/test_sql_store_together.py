@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from stores import StoreUnavailable
 from stores.contract import Create, Outcome, Record, Update
@@ -21,7 +21,16 @@ from stores.sql.engine import make_engine
 from stores.sql.url import SQLUrl
 from tests.helpers.process import environment
 from tests.helpers.records import load_record, load_records, make_record
-from tests.helpers.sql_databases import engine_of, opened, server, shared_server, table, url
+from tests.helpers.relay import Relay
+from tests.helpers.sql_databases import (
+    engine_of,
+    eventually,
+    opened,
+    server,
+    shared_server,
+    table,
+    url,
+)
 
 pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
 
@@ -218,3 +227,47 @@ async def test_rows_of_a_client_that_was_lost_are_free_again(server: Any, table:
         await connection.invalidate()
         await connection.close()
     await lost.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("at_last", [True, False])
+async def test_a_commit_that_arrives_late_overwrites_nothing(
+    server: Any, table: str, at_last: bool
+) -> None:
+    """It holds its rows until it arrives, or until the server has given it up."""
+    record = make_record(data={"n": 0})
+    relay = Relay(server.port)
+    relay.switch_on()
+    slow_url = server.url.replace(str(server.port), str(relay.port))
+    try:
+        async with (
+            opened(server.url, table, timeout=10) as store,
+            opened(slow_url, table, timeout=0.5) as slow,
+        ):
+            await store.write([Create(record)])
+            await slow.load([record.id])
+            assert slow._runner is not None
+            engine = slow._runner._engine.connectable.sync_engine
+
+            @event.listens_for(engine, "before_cursor_execute")
+            def hold(_: Any, cursor: Any, statement: str, *rest: Any) -> None:
+                if statement == "COMMIT":
+                    relay.hold_requests()
+
+            with pytest.raises(StoreUnavailable):
+                await slow.write([Update(record.id, {"n": 1})])
+            assert relay.held == 1
+            writing = asyncio.create_task(store.write([Update(record.id, {"n": 2, "m": 2})]))
+            if at_last:
+                assert await writing == [DONE]
+                relay.release()
+            else:
+                await asyncio.sleep(0.1)
+                assert not writing.done()
+                relay.release()
+                assert await writing == [DONE]
+            event.remove(engine, "before_cursor_execute", hold)
+            assert await eventually(lambda: slow.write([Update(record.id, {"k": 3})])) == [DONE]
+            assert (await load_record(store, record.id)).data == {"n": 2, "m": 2, "k": 3}
+    finally:
+        relay.close()
