@@ -61,6 +61,7 @@ def test_restarting_the_units_fails_no_request(
     assert all("Traceback" not in unit.output for unit in units)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("kind", "wait", "delay"), [(Nginx, NGINX_LOOKS_AGAIN, 0), (HAProxy, HAPROXY_LOOKS, 3)]
 )
