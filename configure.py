@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from tornado.options import OptionParser
 
 from app import Config, Cookie, Group, Route, SessionManager
@@ -26,14 +24,15 @@ ROUTES = Group(
 
 
 def configure(options: OptionParser) -> Config:
-    """Return what to serve; *options* are those of the command line."""
+    """Return what to serve; *options* come from the command line, the environment or a file."""
     return Config(
         routes=ROUTES,
         sessions=SessionManager(
             open_store(options.store),  # or MemoryStore(), MongoStore("mongodb://...")
-            cookie=Cookie(name="session"),
-            idle_timeout=timedelta(days=1),
-            lifetime=timedelta(days=14),
+            cookie=Cookie(name=options.session_cookie),
+            idle_timeout=options.session_idle_timeout,
+            lifetime=options.session_lifetime,
+            max_bytes=options.session_max_bytes,
         ),
         settings={"debug": options.debug},  # Tornado's own application settings pass through
     )

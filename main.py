@@ -1,4 +1,4 @@
-"""The command: `main.py [options]` serves, `main.py [options] routes` prints the tree of routes."""
+"""The command: `main.py [options]` serves, `main.py [options] COMMAND` does what operators need."""
 
 from __future__ import annotations
 
@@ -6,178 +6,220 @@ import asyncio
 import functools
 import logging
 import os
+import platform
 import sys
+import traceback
 from dataclasses import fields
 
-import tornado.options
-from tornado.options import define, options
+import tornado
+import tornado.autoreload
 
-from app import ConfigurationError, make_app
+from app import Config, ConfigurationError, __version__, make_app
+from app.access_log import log_request_with_session
 from app.children import fork
+from app.code_errors import BrokenCode, sentence, wait_for_a_change
+from app.commands import Call, Command, check, split
+from app.configuring import configured
+from app.forwarded import TrustedProxies
 from app.limits import Limits
-from app.listening import CannotListen, address_of, listen
+from app.listening import CannotListen, Place, address_of, handed_over
+from app.logs import FORMATS, set_format
+from app.option_pages import help_page, options_page
+from app.option_sources import OptionError
+from app.option_values import Origins, read_options
+from app.options import options
+from app.printable import printable
 from app.route_table import format_routes
-from app.server import serve
+from app.server import Stopping, serve
+from app.service_options import LOG_LEVELS
 from stores import Store
-
-STORE_VARIABLE = "SESSION_STORE"
-
-LOG_LEVELS = ("debug", "info", "warning", "error", "none")
 
 log = logging.getLogger("main")
 
-define("port", default=8888, help="port to listen on; 0 takes a free one", group="service")
-define("address", default="", help="address to listen on; empty for all", group="service")
-define(
-    "store",
-    default="memory:",
-    metavar="URL",
-    group="service",
-    help="where sessions are kept: memory:, mongodb://host/database, redis://host, "
-    "postgresql://user@host/database, mysql://..., sqlite:///file; also taken from the "
-    f"environment variable {STORE_VARIABLE}, which keeps a password off the command line",
-)
-define("processes", default=1, help="processes to serve with; 0 for one a core", group="service")
-define("debug", default=False, help="restart on changes, tracebacks in answers", group="service")
-define(
-    "xheaders",
-    default=False,
-    group="service",
-    help="believe X-Real-Ip, X-Forwarded-For and X-Forwarded-Proto; only behind a proxy",
-)
-define(
-    "max_body_size",
-    default=Limits.max_body_size,
-    metavar="BYTES",
-    group="limits",
-    help="largest body of a request, in bytes; a handler of uploads can raise it for itself",
-)
-define(
-    "body_timeout",
-    default=Limits.body_timeout,
-    type=float,
-    metavar="SECONDS",
-    group="limits",
-    help="seconds that a request's body may take to arrive; a handler of uploads can raise it",
-)
-define(
-    "header_timeout",
-    default=Limits.header_timeout,
-    type=float,
-    metavar="SECONDS",
-    group="limits",
-    help="seconds that a request's header may take to arrive, from its first byte on",
-)
-define(
-    "keep_alive_timeout",
-    default=Limits.keep_alive_timeout,
-    type=float,
-    metavar="SECONDS",
-    group="limits",
-    help="seconds that a connection may say nothing between requests; behind a proxy, more than "
-    "the proxy keeps its own",
-)
-define(
-    "max_connections",
-    default=Limits.max_connections,
-    metavar="NUMBER",
-    group="limits",
-    help="open connections of each process; 0 is as many as its file descriptors allow",
-)
-
 
 def main() -> None:
-    """Run the command; bad usage is one line on stderr and exit status 2."""
+    """Run the command; what is wrong is one line on stderr, and exit status 2."""
     try:
-        from configure import configure  # here, because it may refuse: a driver can be missing
-
-        command = _parse(sys.argv)
-        config = configure(options)
-        if command == "routes":
-            print(format_routes(config.endpoints))
-            return
-        stores = list(dict.fromkeys(manager.store for manager in config.managers))
-        _check_processes(stores)
-        limits = _limits()
-        sockets = listen(options.port, options.address)
-    except (tornado.options.Error, ConfigurationError, CannotListen) as error:
-        print(f"main.py: {error}", file=sys.stderr)
+        _run(sys.argv[1:])
+    except (OptionError, ConfigurationError, CannotListen, BrokenCode) as error:
+        print(f"main.py: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
+
+
+def _run(line: list[str]) -> None:
+    broken = _import_configure()  # first, because it may declare options of its own
+    if {"-h", "--help"}.intersection(line):
+        print(help_page(COMMANDS))
+        return
+    if "--version" in line:
+        versions = f"Tornado {tornado.version}, Python {platform.python_version()}"
+        print(f"tornado-server-sessions {__version__} ({versions})")
+        return
+    try:
+        flags, words = split(line)
+        origins = read_options(flags, os.environ)
+    except OptionError:
+        if broken is not None:  # the option may be one of its own
+            raise broken from None
+        raise
+    check(words, COMMANDS)
+    _set_up_log(origins)
+    call = Call(words[1:], origins, broken)
+    try:
+        COMMANDS[words[0]].run(call) if words else _serve(call)
+    except BrokenCode as error:
+        if options.debug:
+            traceback.print_exception(error.__cause__)
+        raise
+
+
+def _import_configure() -> Exception | None:
+    """Import `configure.py`; return why that cannot be."""
+    try:
+        from configure import configure  # noqa: F401
+    except ConfigurationError as error:  # a driver is missing
+        return error
+    except Exception as error:
+        broken = BrokenCode(sentence(error))
+        broken.__cause__ = error
+        return broken
+    return None
+
+
+def _set_up_log(origins: Origins) -> None:
+    for name, choices in (("logging", LOG_LEVELS), ("log_format", FORMATS)):
+        if options[name] not in choices:
+            raise OptionError(f"{origins.shown(name)} is none of {', '.join(choices)}")
+    try:
+        options.run_parse_callbacks()  # Tornado's, which makes the log's handlers
+    except (ValueError, OSError) as error:
+        raise OptionError(f"logging cannot be set up: {error}; see --help") from None
+    set_format(options.log_format)
+    for warning in origins.warnings:
+        log.warning("%s", warning)
+
+
+def _configured(call: Call) -> tuple[Config, list[str]]:
+    if call.broken is not None:
+        raise call.broken
+    from configure import configure
+
+    settings = {"log_function": log_request_with_session} if options.log_session else {}
+    return configured(configure, call.origins, settings)
+
+
+def _print_routes(call: Call) -> None:
+    config, _ = _configured(call)
+    print(format_routes(config.endpoints))
+
+
+def _print_options(call: Call) -> None:
+    print(options_page(call.origins))
+
+
+COMMANDS = {
+    "routes": Command("prints the tree of routes, and where sessions are on", _print_routes),
+    "options": Command("prints each option's value, and where it is from", _print_options),
+}
+
+
+def _serve(call: Call) -> None:
+    origins = call.origins
+    if not 0 <= options.port <= 65535:
+        raise OptionError(f"{origins.shown('port')} is not a port: 0 to 65535")
+    limits = _limits(origins)
+    stopping = _stopping(origins)
+    proxies = _trusted_proxies(origins)
+    _check_processes(origins)
+    try:
+        config, unread = _configured(call)
+    except (BrokenCode, ConfigurationError) as error:
+        if not options.debug:
+            raise
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
+        log.error("%s; waiting for a change of a file, stop with Ctrl-C", error)
+        wait_for_a_change(error)
+        return
+    if options.debug and options.config:
+        tornado.autoreload.watch(options.config)
+    stores = list(dict.fromkeys(manager.store for manager in config.managers))
+    _check_stores(stores, origins)
+    inherited = handed_over()
+    sockets = Place(**{f.name: options[f.name] for f in fields(Place)}).open(inherited)
+    for text in unread:
+        log.warning("%s", text)
     announce = functools.partial(
         log.info,
         "serving on %s, sessions in %s; stop with Ctrl-C or SIGTERM",
         address_of(sockets),
         ", ".join(store.name for store in stores) or "no store",
     )
-    parent = fork(options.processes, announce)
+    parent = fork(options.processes, announce, sockets=sockets)
     asyncio.run(
         serve(
             functools.partial(make_app, config),
             sockets,
             xheaders=options.xheaders,
+            trusted_proxies=proxies,
             limits=limits,
+            stopping=stopping,
+            handed_over=bool(inherited),
             parent=parent,
             announce=announce if parent is None else None,
         )
     )
 
 
-def _parse(argv: list[str]) -> str | None:
-    if STORE_VARIABLE in os.environ:
-        options.store = os.environ[STORE_VARIABLE]
-    flags = [word for word in argv[1:] if word.startswith("-")]
-    if "--help" in flags:
-        options.print_help(sys.stdout)  # by itself Tornado writes it to stderr
-        sys.exit(0)
-    for flag in flags:
-        if flag.strip("-").partition("=")[0] not in options:  # Tornado would print all its help
-            raise tornado.options.Error(f"unknown option {flag.partition('=')[0]}; see --help")
-    words = [word for word in argv[1:] if not word.startswith("-")]
-    try:
-        rest = options.parse_command_line([argv[0], *flags, *words], final=False)
-    except ValueError as error:
-        raise tornado.options.Error(f"an option has a bad value: {error}; see --help") from None
-    if options.logging not in LOG_LEVELS:
-        raise tornado.options.Error(
-            f"--logging={options.logging} is none of {', '.join(LOG_LEVELS)}"
-        )
-    if not 0 <= options.port <= 65535:
-        raise tornado.options.Error(f"--port={options.port} is not a port: 0 to 65535")
-    if rest not in ([], ["routes"]):
-        raise tornado.options.Error(
-            f"unknown command {' '.join(rest)!r}; there is: routes (and a value follows its option "
-            "after =, as in --port=8888)"
-        )
-    try:
-        options.run_parse_callbacks()  # sets up logging
-    except (ValueError, OSError) as error:
-        raise tornado.options.Error(f"logging cannot be set up: {error}; see --help") from None
-    return rest[0] if rest else None
-
-
-def _limits() -> Limits:
+def _limits(origins: Origins) -> Limits:
     names = [field.name for field in fields(Limits) if field.name in options]
     values = {name: options[name] for name in names}
     for name, value in values.items():
         least = 0 if name == "max_connections" else 1 if name == "max_body_size" else 0.1
         if not (least <= value < float("inf")):  # nor what is not a number
-            raise tornado.options.Error(f"--{name.replace('_', '-')} takes {least} or more")
+            raise OptionError(f"{origins.label(name)} takes {least} or more")
     return Limits(**values)
 
 
-def _check_processes(stores: list[Store]) -> None:
+def _stopping(origins: Origins) -> Stopping:
+    for name in ("stop_delay", "drain"):
+        if not 0 <= options[name] < float("inf"):
+            raise OptionError(f"{origins.label(name)} takes 0 or more seconds")
+    return Stopping(options.stop_delay, options.drain)
+
+
+def _trusted_proxies(origins: Origins) -> TrustedProxies | None:
+    try:
+        return TrustedProxies(options.trusted_proxies) if options.trusted_proxies else None
+    except ValueError as error:
+        raise OptionError(f"{origins.label('trusted_proxies')}: {error}") from None
+
+
+def _check_processes(origins: Origins) -> None:
     if options.processes < 0:
-        raise tornado.options.Error("--processes takes 0 (one a core) or more")
-    if options.processes == 1:
-        return
-    if options.debug:
-        raise tornado.options.Error("--debug restarts its process: use it with --processes=1")
+        raise OptionError(f"{origins.label('processes')} takes 0 (one a core) or more")
+    if options.processes != 1 and options.debug:
+        raise OptionError(
+            f"{origins.label('debug')} restarts its process: use it with --processes=1"
+        )
+
+
+def _check_stores(stores: list[Store], origins: Origins) -> None:
+    """Refuse, or tell of, what a store cannot do that keeps sessions in one process."""
     for store in stores:
-        if not store.shared:
-            raise tornado.options.Error(
-                f"--processes={options.processes} needs a store that processes share, but with "
+        if store.shared:
+            continue
+        if options.processes != 1:
+            raise OptionError(
+                f"{origins.shown('processes')} needs a store that processes share, but with "
                 f"{store.name!r} each would have sessions of its own; use --store=mongodb://... "
                 "or --processes=1"
+            )
+        if options.debug:
+            log.warning(
+                "each restart by --debug signs everybody out, for %r keeps sessions in the "
+                "process; --store=sqlite:///file keeps them",
+                store.name,
             )
 
 

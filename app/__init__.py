@@ -19,6 +19,8 @@ from app.sessions.errors import SessionUnavailable as SessionUnavailable
 from app.sessions.manager import SessionManager as SessionManager
 from app.sessions.session import Session as Session
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Application",
     "Config",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable
 from typing import Any
 
+from app.backlog import let_nobody_in
 from app.connections import Connections
+from app.listening import UnixSocket
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +20,9 @@ BURST = 128
 
 PAUSE = 1.0
 """Seconds after which it is tried again when no connection ended before."""
+
+LACKING = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Errors that say that there are no file descriptors or memory left."""
 
 CALM = 60.0
 """Seconds without a pause after which the next one is told again."""
@@ -47,6 +53,17 @@ class Acceptor:
         connections.on_close = self._on_close
         self._resume()
 
+    def let_nobody_in(self) -> None:
+        """See to it that nobody connects to the sockets any more; some still wait there."""
+        for listening in self._sockets:
+            if isinstance(listening, UnixSocket):
+                listening.remove()
+            let_nobody_in(listening)
+
+    def take_rest(self) -> bool:
+        """Take those who wait; return whether that were all."""
+        return all(self._accept(listening) for listening in self._sockets)
+
     def stop(self) -> None:
         """Accept no more, and close the sockets."""
         self._connections.on_close = lambda: None
@@ -57,27 +74,30 @@ class Acceptor:
             self._loop.remove_reader(listening)
             listening.close()
 
-    def _accept(self, listening: socket.socket) -> None:
+    def _accept(self, listening: socket.socket) -> bool:
+        """Take those who wait at a socket; return whether that were all."""
         for count in range(BURST):
             if len(self._connections) >= self._connections.most:
                 if not count:  # otherwise it is not known whether anybody waits
                     self._pause(f"{len(self._connections)} are open, and that is the limit")
-                return
+                return False
             try:
-                connection, address = listening.accept()
+                self._take(*listening.accept())
             except BlockingIOError:
-                return
-            except ConnectionAbortedError:  # it was gone before its turn came
-                continue
-            except OSError as error:  # no file descriptors or memory left
-                self._pause(error.strerror or type(error).__name__)
-                return
-            try:
-                self._admit(connection, address)
+                return True
             except OSError as error:
-                connection.close()
-                self._pause(error.strerror or type(error).__name__)
-                return
+                if error.errno in LACKING:
+                    self._pause(error.strerror or type(error).__name__)
+                    return False
+                # The connection was gone before its turn came (accept(2), "Error handling").
+        return False
+
+    def _take(self, connection: socket.socket, address: Any) -> None:
+        try:
+            self._admit(connection, address)
+        except OSError:
+            connection.close()
+            raise
 
     def _pause(self, reason: str) -> None:
         if self._retry is not None:

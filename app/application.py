@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import tornado.web
 from tornado.httputil import HTTPServerRequest
 
+from app.access_log import log_request
 from app.activity import Activity
 from app.readiness import Readiness
 from app.route_checks import check_login_url
@@ -18,11 +19,13 @@ from app.route_compiler import compile_default, compile_routes
 from app.routing import Endpoint, Group
 from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
+from app.too_large import TooLarge, is_too_large
 from app.tornado_log import redact
 from app.watch import Watches
 
 DEFAULTS: Mapping[str, Any] = {
     "cross_origin_protection": True,
+    "log_function": log_request,
     # A peer that is gone without a word is found out, and none may send what fills the memory.
     "websocket_ping_interval": 30,
     "websocket_max_message_size": 1_000_000,
@@ -76,6 +79,8 @@ class Application(tornado.web.Application):
         self.activity = Activity()
         self.watches = Watches()
         self.readiness = Readiness(self.managers)
+        self.forwarded: Callable[[HTTPServerRequest], None] | None = None
+        """Looks at what proxies say of a client, before anybody else sees the request."""
 
     @property
     def unsettled(self) -> int:
@@ -101,6 +106,10 @@ class Application(tornado.web.Application):
         path_args: list[bytes] | None = None,
         path_kwargs: dict[str, bytes] | None = None,
     ) -> Any:  # Tornado's class for it is private
+        if self.forwarded is not None:
+            self.forwarded(request)
+        if request.method not in ("GET", "HEAD") and is_too_large(request, target_class):
+            target_class, target_kwargs = TooLarge, None
         counted = self.activity.begin(request, target_class)
         return super().get_handler_delegate(request, counted, target_kwargs, path_args, path_kwargs)
 

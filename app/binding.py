@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any, cast
 
 from tornado.web import RequestHandler
@@ -26,10 +27,10 @@ Method = Callable[..., Any]
 def bind(
     handler: type[RequestHandler], policy: SessionPolicy, converters: Mapping[str, Convert]
 ) -> type[RequestHandler]:
-    """Return a subclass of *handler* that runs within sessions as *policy* says and gets its path
-    arguments converted; *handler* itself where there is neither to do.
+    """Return a subclass of *handler* that runs within sessions as *policy* says, gets its path
+    arguments converted, and says which methods it has to whom it refuses another one.
     """
-    members: dict[str, Any] = {}
+    members: dict[str, Any] = {"write_error": _with_allow(handler)}
     bases: tuple[type[RequestHandler], ...] = (handler,)
     if issubclass(handler, SessionMixin):
         members["session_policy"] = policy
@@ -47,8 +48,6 @@ def bind(
         members |= guarded(handler, policy)
     if converters:
         members["prepare"] = _convert(members.get("prepare", handler.prepare), converters)
-    if not members:
-        return handler
     members |= {
         "__module__": handler.__module__,
         "__qualname__": handler.__qualname__,
@@ -143,6 +142,29 @@ def _message(original: Method) -> Method:
         return original(self, message)
 
     return on_message
+
+
+def methods_of(handler: type[RequestHandler]) -> list[str]:
+    """Return the methods that *handler* implements."""
+    return [
+        method
+        for method in handler.SUPPORTED_METHODS
+        if getattr(handler, method.lower(), None)
+        is not getattr(RequestHandler, method.lower(), None)
+    ]
+
+
+def _with_allow(handler: type[RequestHandler]) -> Method:
+    """Bind `write_error`: a 405 names the methods that there are (RFC 9110, section 15.5.6)."""
+    allow = ", ".join(methods_of(handler))
+
+    @functools.wraps(handler.write_error)
+    def write_error(self: RequestHandler, status_code: int, **kwargs: Any) -> None:
+        if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.set_header("Allow", allow)
+        handler.write_error(self, status_code, **kwargs)
+
+    return write_error
 
 
 def _convert(original: Method, converters: Mapping[str, Convert]) -> Method:

@@ -7,12 +7,16 @@ import logging
 import os
 import select
 import signal
+import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tornado.process import cpu_count
+
+from app.listening import UnixSocket
+from app.supervisor import Supervisor, stop_signals
 
 log = logging.getLogger(__name__)
 
@@ -37,18 +41,22 @@ class Restarts:
 
 
 def fork(
-    processes: int, announce: Callable[[], None], restarts: Restarts | None = None
+    processes: int,
+    announce: Callable[[], None],
+    restarts: Restarts | None = None,
+    sockets: Sequence[socket.socket] = (),
 ) -> int | None:
     """Go on in *processes* children (0: one a core); return in each what tells it to stop.
 
-    The parent stays behind, restarts children that die, and on SIGTERM or SIGINT lets them all
-    stop: it closes a pipe of which each child has the other end, so that they stop too when the
-    parent is killed. The parent calls *announce* when it can be told. Returns `None`
-    without forking for one process.
+    The parent stays behind, restarts children that die, and on SIGTERM, SIGINT or SIGHUP lets them
+    all stop: it closes a pipe of which each child has the other end, so that they stop too when the
+    parent is killed. The parent calls *announce* when it can be told. The children listen on
+    *sockets*, and the parent holds them for those that it starts later. Returns `None` without
+    forking for one process.
     """
     if processes == 1:
         return None
-    parent = _Parent(processes or cpu_count(), restarts or Restarts())
+    parent = _Parent(processes or cpu_count(), restarts or Restarts(), sockets)
     announce()
     return parent.run()
 
@@ -67,7 +75,11 @@ class _Child:
 class _Parent:
     """Runs in the parent until all children have ended; returns in the children only."""
 
-    def __init__(self, processes: int, restarts: Restarts) -> None:
+    def __init__(
+        self, processes: int, restarts: Restarts, sockets: Sequence[socket.socket]
+    ) -> None:
+        self._sockets = sockets
+        self._supervisor = Supervisor()
         self._children = [_Child(number) for number in range(processes)]
         self._restarts = restarts
         self._stopping = False
@@ -77,12 +89,13 @@ class _Parent:
         for end in (self._woken, self._wake):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-        for signum in (signal.SIGTERM, signal.SIGINT):
+        for signum in stop_signals():
             signal.signal(signum, self._stop)
         signal.signal(signal.SIGCHLD, _note)
 
     def run(self) -> int:
         log.info("starting %d processes", len(self._children))
+        self._supervisor.tell("READY=1")
         while self._children:
             for child in self._children:
                 due = not child.pid and not self._stopping and child.due <= time.monotonic()
@@ -90,11 +103,17 @@ class _Parent:
                     return self._told
             self._sleep()
             self._reap()
+        for listening in self._sockets:
+            if isinstance(listening, UnixSocket):
+                listening.remove()  # when no child was there to do it
         sys.exit(self._status)
 
     def _stop(self, *_: object) -> None:
         if not self._stopping:
             self._stopping = True
+            self._supervisor.tell("STOPPING=1")
+            for listening in self._sockets:
+                listening.close()  # else nobody serves those who get in when the children are gone
             os.close(self._tell)
 
     def _start(self, child: _Child) -> bool:
@@ -114,13 +133,16 @@ class _Parent:
         """Let go of what is the parent's; the loop puts its own handlers in the place of these."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self._stop()
+        os.close(self._tell)
         for end in (self._woken, self._wake):
             os.close(end)
 
     def _sleep(self) -> None:
-        """Wait for a signal, or until a child is to be started."""
+        """Wait for a signal, until a child is to be started, or a sign of life is due."""
         due = [child.due for child in self._children if not child.pid]
+        if self._supervisor.interval is not None:
+            self._supervisor.tell("WATCHDOG=1")
+            due.append(time.monotonic() + self._supervisor.interval)
         wait = max(0.0, min(due) - time.monotonic()) if due else None
         select.select([self._woken], [], [], wait)
         with contextlib.suppress(BlockingIOError):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterable
+import ssl
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 
 from tornado.httputil import HTTPServerRequest
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, SSLIOStream
 
 from app.limits import Limits
 
@@ -83,6 +84,10 @@ class ClientStream(IOStream):
         self._on_close(self)
 
 
+class TLSClientStream(ClientStream, SSLIOStream):
+    """The same over TLS. It is silent until the handshake is done."""
+
+
 class Connections:
     """All that are open. *in_flight* tells which requests are being served."""
 
@@ -106,7 +111,8 @@ class Connections:
 
     def add(self, connection: socket.socket) -> ClientStream:
         """Return the stream of a connection that was just accepted."""
-        stream = ClientStream(connection, self._remove)
+        kind = TLSClientStream if isinstance(connection, ssl.SSLSocket) else ClientStream
+        stream = kind(connection, self._remove)
         stream.since = asyncio.get_running_loop().time()
         self._streams.add(stream)
         return stream
@@ -115,6 +121,27 @@ class Connections:
         """Close the connections that linger, from now on."""
         loop = asyncio.get_running_loop()
         now = loop.time()
+        for stream, phase in self._look_at_all(now):
+            if now - stream.since >= self._patience[phase]:
+                log.debug("connection closed: %s for %.0f s", phase.value, now - stream.since)
+                stream.close()
+        loop.call_later(self._interval, self.watch)
+
+    def are_sending(self) -> bool:
+        return any(stream.writing() for stream in self._streams)
+
+    def close_silent(self, begun: float, patience: float) -> None:
+        """Close those that for *patience* seconds, not counting any before *begun*, have had no
+        request or half a header.
+        """
+        now = asyncio.get_running_loop().time()
+        for stream, phase in self._look_at_all(now):
+            waits = phase in (Phase.IDLE, Phase.HEADER)
+            if waits and now - max(stream.since, begun) >= patience:
+                stream.close()
+
+    def _look_at_all(self, now: float) -> Iterator[tuple[ClientStream, Phase]]:
+        """Note what each connection is at, and since when."""
         serving = {
             getattr(request.connection, "stream", None)  # None for one that became a WebSocket
             for request in self._in_flight()
@@ -123,10 +150,7 @@ class Connections:
             seen = _look(stream, serving)
             if seen != stream.seen:
                 stream.seen, stream.since = seen, now
-            elif now - stream.since >= self._patience[seen[0]]:
-                log.debug("connection closed: %s for %.0f s", seen[0].value, now - stream.since)
-                stream.close()
-        loop.call_later(self._interval, self.watch)
+            yield stream, seen[0]
 
     def close_idle(self) -> None:
         """Close up to a tenth of them all, of those that were idle for some time: first such as

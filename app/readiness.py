@@ -22,6 +22,8 @@ class Readiness:
     def __init__(
         self, managers: Sequence[SessionManager], clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self.stopping = False
+        """Set when the service was told to stop: nothing new is to come here."""
         self._managers = managers
         self._clock = clock
         self._asking: asyncio.Task[list[str]] | None = None

@@ -10,7 +10,7 @@ from typing import Any
 from tornado.routing import Rule
 from tornado.web import RequestHandler
 
-from app.binding import bind
+from app.binding import bind, methods_of
 from app.paths import PathTemplate
 from app.policy import SessionPolicy
 from app.sessions.manager import SessionManager
@@ -83,13 +83,7 @@ class Endpoint:
     @property
     def methods(self) -> list[str]:
         """The methods that the handler implements."""
-        handler = self.route.handler
-        return [
-            method
-            for method in handler.SUPPORTED_METHODS
-            if getattr(handler, method.lower(), None)
-            is not getattr(RequestHandler, method.lower(), None)
-        ]
+        return methods_of(self.route.handler)
 
     @functools.cached_property
     def target(self) -> type[RequestHandler]:

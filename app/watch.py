@@ -57,11 +57,13 @@ class Watch:
         """Watch the session of *key* for *socket*; it began to be loaded at *began* (Unix time)."""
         self.remove(socket)
         if not self._keys:
-            self._manager.end_listeners.add(self._session_ended)
+            self._manager.endings.listeners.add(self._session_ended)
         self._keys[socket] = key
         self._sockets.setdefault(key[0], set()).add(socket)
         due = asyncio.get_running_loop().time()
-        if self._manager.last_end < began:  # else it may be this one's, told too early to be heard
+        if (
+            self._manager.endings.last < began
+        ):  # else it may be this one's, told too early to be heard
             due += max(0.0, _check(socket) - (time.time() - began))
         self._due[socket] = due
         self._wake_at(due)
@@ -89,7 +91,7 @@ class Watch:
             await asyncio.wait([look])
 
     def _rest(self) -> None:
-        self._manager.end_listeners.discard(self._session_ended)
+        self._manager.endings.listeners.discard(self._session_ended)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -11,6 +11,8 @@ from handlers.text import TextHandler
 class Health(TextHandler):
     """Answers "ok" as long as the process serves (liveness)."""
 
+    logs_success = False
+
     def get(self) -> None:
         self.write("ok\n")
 
@@ -22,13 +24,16 @@ class Health(TextHandler):
 
 
 class Ready(TextHandler):
-    """Answers "ready" when every store answers; 503 when not (readiness).
+    """Answers "ready" when every store answers; 503 when not, or when it stops (readiness).
 
     The page is public: it names the cookies whose sessions are not there; the log says why.
     """
 
+    logs_success = False
+
     async def get(self) -> None:
-        failing = await cast(Application, self.application).readiness.failing()
+        readiness = cast(Application, self.application).readiness
+        failing = ["stopping"] if readiness.stopping else await readiness.failing()
         if failing:
             self.set_status(503)
             self.set_header("Retry-After", "1")

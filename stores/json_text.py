@@ -15,15 +15,16 @@ decode = json.JSONDecoder().decode
 
 
 def size_of(data: Mapping[str, JSON]) -> int:
-    """Return the bytes of a record's data as JSON text in UTF-8, or a little more.
-
-    Text without anything to escape, which most is, is not encoded for it.
-    """
-    size = 2
+    """Return the bytes of a record's data as JSON text in UTF-8."""
+    size = 2 if not data else 1
     for key, value in data.items():
-        size += len(key) + 4
-        if isinstance(value, str) and value.isascii() and value.isprintable():
-            size += len(value) + 2 + value.count('"') + value.count("\\")
-        else:
-            size += len(encode(value).encode())
+        size += _size_of_text(key) + 2
+        size += _size_of_text(value) if isinstance(value, str) else len(encode(value).encode())
     return size
+
+
+def _size_of_text(text: str) -> int:
+    """Text without anything to escape, which most is, is not encoded for it."""
+    if text.isascii() and text.isprintable():
+        return len(text) + 2 + text.count('"') + text.count("\\")
+    return len(encode(text).encode())

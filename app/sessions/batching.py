@@ -50,6 +50,7 @@ class Batcher(Generic[Item, Answer]):
         self._max_wait = self._timeout / 2
         self._waiting: list[_Waiter[Item, Answer]] = []
         self._sending: asyncio.Task[None] | None = None  # starts in the loop's next turn
+        self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._last_was_single = True
 
@@ -83,6 +84,16 @@ class Batcher(Generic[Item, Answer]):
         finally:
             del futures
 
+    async def stop(self) -> None:
+        """Give up what is in flight and what waits; who waits gets `SessionUnavailable`."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._sending = None  # which may not have begun
+        for waiter in self._waiting:
+            _fail(waiter.future, f"{self._store}: it was closed")
+        self._waiting = []
+
     async def _in_time(self, answer: asyncio.Future[Result], waited: float) -> Result:
         """Await *answer* until a deadline of its own, for that of the batch is everybody's."""
         try:
@@ -103,6 +114,8 @@ class Batcher(Generic[Item, Answer]):
         """See to it that those who wait are sent, as soon as a call may be."""
         if self._waiting and self._sending is None and self._in_flight < MAX_BATCHES:
             self._sending = asyncio.get_running_loop().create_task(self._send_waiting())
+            self._tasks.add(self._sending)
+            self._sending.add_done_callback(self._tasks.discard)
 
     async def _send_waiting(self) -> None:
         self._sending = None

@@ -153,6 +153,8 @@ class Gateway:
         if self._opening is not None:
             self._opening.cancel()
         self._opened = False
+        await self._loads.stop()
+        await self._writes.stop()
         await self.store.close()
 
     async def _open(self) -> None:

@@ -5,45 +5,37 @@ The one place that knows both of tokens and of records: recognition, rotation, c
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from hmac import compare_digest
 
-from app.sessions import token, values
+from app.sessions import token
 from app.sessions.cookie import Cookie
 from app.sessions.cookie_warnings import CookieWarnings
+from app.sessions.endings import Endings
 from app.sessions.errors import (
     ConfigurationError,
-    SessionConflict,
-    SessionError,
-    SessionTooLarge,
-    SessionUnavailable,
 )
 from app.sessions.gateway import Gateway
-from app.sessions.pending import Pending, Presented, Saved
+from app.sessions.pending import Presented
 from app.sessions.recognition import (
     CURRENT,
-    GRACE,
     REPLACED,
     UNKNOWN,
     Standing,
     choose,
-    grace_left,
     recognise,
 )
-from app.sessions.rotation import Undoer, may_continue, rotate
+from app.sessions.rotation import Undoer
 from app.sessions.session import Session
 from app.sessions.stage import Stage
 from app.sessions.timeouts import Timeouts
-from stores.contract import Create, Delete, Outcome, Record, Store, Update
+from app.sessions.writer import Writer
+from stores.contract import Record, Store
 
 Key = tuple[bytes, bytes]
 """A record's id and the hash of the secret that opens it."""
-
-MAX_ROTATIONS = 20
-"""Tries at replacing a token that other requests replace at the same time."""
 
 
 class SessionManager:
@@ -78,18 +70,17 @@ class SessionManager:
         self.lifetime = lifetime
         self.max_bytes = max_bytes
         self.clock = clock
-        self.end_listeners: set[Callable[[bytes, bytes], None]] = set()
-        """Called with a record's id and the hash of the secret that still opens it, or b"", when a
-        session ends or gets a new token."""
-        self.last_end = 0.0
-        """Unix time when that was last told."""
+        self.endings = Endings()
         self._timeouts = Timeouts(idle_timeout, lifetime)
-        # Above max_bytes, which each request checks in its own copy, so that the store's measure
-        # may differ; requests at the same time must not pile up more.
-        self._limit = 2 * max_bytes
         self._gateway = Gateway(store, clock)
         self._undoer = Undoer(self._gateway, clock)
         self._warnings = CookieWarnings(self.cookie)
+        writer = Writer(
+            *(self._gateway, self._undoer, self.cookie, self._warnings),
+            *(self._timeouts, self.endings, clock, max_bytes),
+        )
+        self.save = writer.save
+        self.reload = writer.reload
 
     # Its own life. The first session opens the store; a service does so beforehand.
 
@@ -141,8 +132,8 @@ class SessionManager:
             record, standing = await self._gateway.load(id, began), UNKNOWN
             if record is not None and self._timeouts.is_alive(record, now):
                 standing = recognise(record, token.hash_secret(self.cookie.name, secret), now)
-            elif self.end_listeners:
-                self._tell_end(id)
+            elif self.endings.listeners:
+                self.endings.tell(id)
         else:
             record, standing, several = await self._choose(tokens, now, began)
         if unsure and standing is REPLACED:  # by a rotation that is being undone
@@ -161,58 +152,6 @@ class SessionManager:
         has_cookie = has_cookie and not withheld
         presented = Presented(now, has_cookie, over_tls, withheld, waited, several, replaced)
         return Session(self, None, presented, stage)
-
-    async def save(self, pending: Pending) -> Saved:
-        """Have the store acknowledge what a session has pending.
-
-        Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`; nothing is written then.
-        """
-        saved, presented = pending.record, pending.presented
-        # The token may have been replaced meanwhile: who planted it must not write any more.
-        late = pending.confirm or self.clock() - presented.at > GRACE
-        since = time.monotonic() - (0.0 if late else pending.waited)
-        if saved is None or pending.ended:
-            return await self._replace(pending, late, since)
-        expires = self._timeouts.extension(saved, pending.extend_from)
-        if not (pending.changed or pending.removed or pending.rotate or expires is not None):
-            return Saved(saved)
-        # A sign-in finds that out when it replaces the token, and goes on in another way.
-        if late and not pending.signs_in and await self.reload(saved, since) is None:
-            return Saved(None, gone=True)
-        if pending.rotate:
-            if pending.signs_in and presented.several:
-                standings = await self._standings(presented.several, late, since)
-                await self._end(presented.several, standings, since)
-            return await self._rotate(pending, saved, expires, since)
-        seen = None if expires is None else pending.extend_from
-        update = Update(
-            saved.id, pending.changed, pending.removed, expires, None, seen, self._limit
-        )
-        record = update.applied_to(saved)
-        if pending.changed and not values.surely_fits(record.data, self.max_bytes):
-            self._check_size(record)
-        outcome = await self._gateway.write(update, since)
-        if outcome is Outcome.DONE:
-            return Saved(record)
-        if outcome is Outcome.MISSING:
-            self._tell_end(saved.id)
-            return Saved(None, gone=True)
-        raise self._refusal(outcome, pending)
-
-    async def reload(self, record: Record, since: float | None = None) -> Record | None:
-        """Return *record* as the store has it now; `None` if it is dead or has another token.
-
-        Raises `SessionUnavailable`.
-        """
-        found = await self._gateway.load(record.id, since)
-        if found is None or not self._timeouts.is_alive(found, self.clock()):
-            self._tell_end(record.id)
-            return None
-        # Where its token was replaced, who holds this connection may not be who has signed in.
-        if not compare_digest(found.secret_hash, record.secret_hash):
-            self._tell_end(record.id, found.secret_hash)
-            return None
-        return found
 
     async def ended(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of *keys* that open nothing by now.
@@ -248,149 +187,3 @@ class SessionManager:
         if several:
             self._warnings.several(several, now)
         return record, standing, several
-
-    async def _standings(
-        self, records: Sequence[Record], late: bool, since: float | None = None
-    ) -> list[Standing]:
-        """Return what the tokens of *records*, found current before, are if it is *late* now."""
-        if not records or not late:
-            return [CURRENT] * len(records)
-        found = await self._gateway.load_each([record.id for record in records], since)
-        now = self.clock()
-        return [
-            UNKNOWN
-            if there is None or not self._timeouts.is_alive(there, now)
-            else CURRENT
-            if compare_digest(there.secret_hash, record.secret_hash)
-            else REPLACED
-            for record, there in zip(records, found, strict=True)
-        ]
-
-    # Writing
-
-    async def _rotate(
-        self, pending: Pending, saved: Record, expires: float | None, since: float
-    ) -> Saved:
-        """Replace the token, with what else changed, of the record as the store has it by now."""
-        await self._undoer.settle(saved.id, since)
-        seen = None if expires is None else pending.extend_from
-        for _ in range(MAX_ROTATIONS):
-            now = self.clock()
-            rotation, secret = rotate(
-                saved, self.cookie.name, pending.user, pending.persistent, now
-            )
-            update = Update(
-                saved.id, pending.changed, pending.removed, expires, rotation, seen, self._limit
-            )
-            record = update.applied_to(saved)
-            if pending.changed:
-                self._check_size(record)
-            try:
-                outcome = await self._gateway.write(update, since)
-            except (SessionUnavailable, asyncio.CancelledError):
-                self._undoer.undo(saved, update, rotation)
-                raise
-            if outcome is Outcome.DONE:
-                self._tell_end(saved.id, rotation.secret_hash)
-                return Saved(record, self._make_cookie(pending, record, secret, now))
-            if outcome not in (Outcome.CONFLICT, Outcome.MISSING):
-                raise self._refusal(outcome, pending)
-            found = await self._gateway.load(saved.id, since)
-            if found is None or not self._timeouts.is_alive(found, self.clock()):
-                self._tell_end(saved.id)
-                return Saved(None, gone=True)
-            if not compare_digest(found.secret_hash, saved.secret_hash):
-                if not pending.signs_in:
-                    raise SessionConflict(
-                        "the session's token was replaced meanwhile",
-                        grace_left(found, self.clock()),
-                    )
-                if not may_continue(pending, found):
-                    return await self._replace(pending._replace(record=None), False, since)
-            saved = found
-        raise SessionConflict("the session's token is being replaced by other requests")
-
-    async def _replace(self, pending: Pending, late: bool, since: float) -> Saved:
-        """Begin a new record if there is something to keep, then end those that it replaces.
-
-        In that order, so that a failure leaves the client where it was.
-        """
-        presented = pending.presented
-        begins = pending.user is not None or bool(pending.changed)
-        if begins and pending.user is None and presented.withheld:
-            # The browser has a session, for all that is known, and its cookie would be replaced.
-            self._warnings.withheld(presented.at)
-            if not pending.ended:
-                return Saved(None, gone=True)
-            begins = False
-        ending = list(presented.several) if pending.ended or pending.signs_in else []
-        if pending.ended and pending.record is not None:
-            ending.append(pending.record)
-        standings = await self._standings(ending, late, since)
-        drop = REPLACED in standings and not pending.signs_in
-        record, cookie = None, None
-        if drop:
-            pass
-        elif begins:
-            record, secret = await self._create(pending, since)
-            cookie = self._make_cookie(pending, record, secret, record.created)
-        elif pending.ended and pending.cookie_to_remove and UNKNOWN not in standings:
-            cookie = self.cookie.render_removal(over_tls=presented.over_tls)
-        await self._end(ending, standings, since)
-        return Saved(record, cookie, drop)
-
-    async def _end(
-        self, records: Sequence[Record], standings: Sequence[Standing], since: float
-    ) -> None:
-        """Delete those of *records* whose token is current."""
-        ending = [r for r, s in zip(records, standings, strict=True) if s is CURRENT]
-        await self._gateway.write_all([Delete(record.id) for record in ending], since)
-        for record in ending:
-            self._tell_end(record.id)
-
-    async def _create(self, pending: Pending, since: float) -> tuple[Record, bytes]:
-        """Have the store keep a new record; return it and its secret."""
-        now = self.clock()
-        secret = token.new_secret()
-        record = Record(
-            id=token.new_id(),
-            secret_hash=token.hash_secret(self.cookie.name, secret),
-            created=now,
-            expires=self._timeouts.expiry(now),
-            data=pending.changed,
-            user=pending.user,
-            persistent=pending.persistent,
-            seen=now,
-        )
-        self._check_size(record)
-        if await self._gateway.write(Create(record), since) is not Outcome.DONE:
-            # 128 random bits: it is the generator or the store that is broken.
-            raise SessionUnavailable(f"store {self.store.name}: has a new session's id already")
-        return record, secret
-
-    def _check_size(self, record: Record) -> None:
-        if values.surely_fits(record.data, self.max_bytes):
-            return
-        size = len(values.encode(record.data).encode())
-        if size > self.max_bytes:
-            raise SessionTooLarge(size, self.max_bytes, values.largest(record.data))
-
-    def _refusal(self, outcome: Outcome, pending: Pending) -> SessionError:
-        """Return what to raise for the outcome of an update that was not applied."""
-        if outcome is Outcome.TOO_LARGE:
-            return SessionTooLarge(None, self.max_bytes, values.largest(pending.changed))
-        return SessionUnavailable(f"store {self.store.name}: answered {outcome} to an update")
-
-    def _make_cookie(self, pending: Pending, record: Record, secret: bytes, now: float) -> str:
-        """Return the new token's cookie, which lasts as long as the session can be extended."""
-        return self.cookie.render(
-            token.encode(record.id, secret),
-            max_age=self._timeouts.left(record, now) if record.persistent else None,
-            over_tls=pending.presented.over_tls,
-        )
-
-    def _tell_end(self, id: bytes, secret_hash: bytes = b"") -> None:
-        """Tell who listens that only the secret of *secret_hash* opens record *id* now."""
-        self.last_end = time.time()
-        for listener in tuple(self.end_listeners):
-            listener(id, secret_hash)

@@ -33,7 +33,8 @@ def make_client(url: RedisUrl, timeout: float) -> Redis | RedisCluster:
     }
     if url.kind != "cluster":
         # The operation's deadline bounds every read; a time-out for each read would cost time.
-        options |= {"socket_timeout": None, "max_connections": MAX_CONNECTIONS}
+        # One connection more is for the look at the server's clock.
+        options |= {"socket_timeout": None, "max_connections": MAX_CONNECTIONS + 1}
         if url.kind == "sentinel":
             return sentinel_client(url, options, timeout)
         return Redis.from_pool(ConnectionPool(**options))

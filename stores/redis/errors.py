@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 
 from redis import exceptions
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import RedisClusterException, ResponseError
 
 from stores.redis.exchange import ConnectionBroken
@@ -86,13 +87,12 @@ def _code_of(error: BaseException) -> str | None:
 
 def _of_rights(code: str, text: str) -> str:
     """Return what the server's user may not do, in a script (ERR) or without one."""
-    if "ACL failure in script" in text or "executing the script can't run" in text:
-        pass
-    elif code != "NOPERM":
+    in_script = "ACL failure in script" in text or "executing the script can't run" in text
+    if code != "NOPERM" and not in_script:
         return ""
-    elif "key" in text:
-        return "its user may not use keys with the store's prefix; grant ~session:*"
     command = re.search(r"the '([\w|]+)' command", text)
+    if command is None and "key" in text:
+        return "its user may not use keys with the store's prefix; grant ~session:*"
     what = command[1].upper() if command else "a command that the store needs"
     return f"its user may not run {what}; {_GRANT}"
 
@@ -109,6 +109,14 @@ def _of_connection(error: BaseException, tls: bool) -> str:
                 return _of_handshake(cause)
             case socket.gaierror():
                 return "its host name is not known; correct it, or the DNS"
+            case exceptions.MaxConnectionsError():
+                return "every connection of its client is in use; raise max_connections"
+            case MasterNotFoundError():
+                return "Sentinel names no primary"
+            case ConnectionResetError() | BrokenPipeError():
+                return _of_end(tls)
+            case exceptions.ConnectionError() if "closed by server" in str(cause):
+                return _of_end(tls)
             case ConnectionRefusedError():
                 return "nobody listens at its address; start it, or correct host and port"
             case FileNotFoundError():
@@ -121,9 +129,11 @@ def _of_connection(error: BaseException, tls: bool) -> str:
                 return "no TLS handshake; if the server speaks no TLS, write redis://"
             case exceptions.TimeoutError():
                 return "no connection in time; see network and firewall"
-    if not isinstance(error, exceptions.ConnectionError | OSError):
-        return ""
-    # What a server does with a greeting that it does not understand.
+    return ""
+
+
+def _of_end(tls: bool) -> str:
+    """Return why a server ends a connection: what it does with what it does not understand."""
     if tls:
         return (
             "it ended the connection; if it asks for a client's certificate, name one by "

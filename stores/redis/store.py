@@ -173,8 +173,8 @@ class RedisStore(Store):
     def _command(self, change: Change, until: bytes) -> Command:
         key, behind = self._key(change.id), self._clock.behind
         if isinstance(change, Update):
-            # Times alone only advance, so a late one does no harm.
-            until = until if change.set or change.unset or change.rotation else b""
+            if not (change.set or change.unset or change.rotation or change.or_create):
+                until = b""  # times alone only advance, so a late one does no harm
             return (b"EVALSHA", UPDATE.sha, b"1", key, until, *arguments_of(change, behind))
         # A late one of these does no harm, either: the token of a session that was not created is
         # told to nobody, and an id is not used twice, so what is removed was to go.

@@ -63,22 +63,8 @@ def read_url(url: str) -> RedisUrl:
     own = ("prefix", "db", *SENTINEL_OPTIONS) if kind == "sentinel" else ("prefix", "db")
     check_options(query, (*own, *CLIENT_OPTIONS))
     given = {name: query.pop(name)[-1] for name in own if name in query}
-    path = unquote(address.path)
     hosts = _hosts(kind, address.hosts)
-    service = database = ""
-    if kind == "sentinel":
-        service = path.strip("/")
-        if not service or "/" in service:
-            raise ConfigurationError(
-                "the store's URL names no service of Sentinel: write redis+sentinel://host/service"
-            )
-    elif kind == "unix":
-        if len(path) < 2:
-            raise ConfigurationError(
-                "the store's URL names no socket: write unix:///path/to/socket"
-            )
-    else:
-        database = path.strip("/")
+    service, socket, database = _path(kind, unquote(address.path))
     if database and "db" in given:
         raise ConfigurationError("the store's URL names the database twice")
     database = database or given.get("db", "")
@@ -86,17 +72,15 @@ def read_url(url: str) -> RedisUrl:
         raise ConfigurationError("the store's URL: a cluster has no databases")
     if database and not (database.isascii() and database.isdecimal()):
         raise ConfigurationError("the store's URL: a database is a number")
-    credentials = f"{address.credentials}@" if address.credentials else ""
-    first = hosts[0] if hosts else "localhost"
+    first = f"{address.credentials}@" if address.credentials else ""
+    first += hosts[0] if hosts else "localhost"
     try:
-        options = dict(
-            parse_url(f"{protocol}://{credentials}{first}/{database}?{urlencode(query, True)}")
-        )
+        options = dict(parse_url(f"{protocol}://{first}/{database}?{urlencode(query, True)}"))
     except ValueError:
         raise ConfigurationError("the store's URL is not a Redis URL") from None
     if kind == "unix":
         options = {k: v for k, v in options.items() if k not in ("host", "port")}
-        options |= {"connection_class": UnixDomainSocketConnection, "path": path}
+        options |= {"connection_class": UnixDomainSocketConnection, "path": socket}
     _check_files(options)
     return RedisUrl(
         name=address.name + _shown(given),
@@ -145,6 +129,24 @@ def _hosts(kind: str, text: str) -> list[str]:
             "the store's URL names several hosts: write redis+cluster:// or redis+sentinel://"
         )
     return hosts
+
+
+def _path(kind: str, path: str) -> tuple[str, str, str]:
+    """Return the service, the socket and the database that a path names; two of them are empty."""
+    if kind == "sentinel":
+        service = path.strip("/")
+        if not service or "/" in service:
+            raise ConfigurationError(
+                "the store's URL names no service of Sentinel: write redis+sentinel://host/service"
+            )
+        return service, "", ""
+    if kind == "unix":
+        if len(path) < 2:
+            raise ConfigurationError(
+                "the store's URL names no socket: write unix:///path/to/socket"
+            )
+        return "", path, ""
+    return "", "", path.strip("/")
 
 
 def _shown(given: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from stores.contract import ConfigurationError
+from stores.contract import ConfigurationError, StoreUnavailable
 from stores.sql.engine import Engine
 from stores.sql.errors import may_work_elsewhere
 
@@ -29,6 +30,8 @@ class Attempt:
         """Why the work was repeated; "" when it was not."""
         self.connected = False
         """Whether there was a connection."""
+        self.given_up = False
+        """Whether nobody waits for it any more: it must not commit, nor be repeated."""
         self.engine: Engine
         self._driver: Any = None
 
@@ -73,6 +76,8 @@ class Attempt:
             for statement in self.engine.begin if begin and self.engine.begin else begin:
                 connection.exec_driver_sql(statement)
             yield
+            if self.given_up:
+                raise StoreUnavailable("nobody waits for this operation any more")
             self.committing = bool(begin)
             if not self.engine.autocommit:
                 connection.commit()
@@ -98,9 +103,19 @@ class Attempt:
             self.connection.invalidate()
             raise
 
-    def terminate_connection(self) -> None:
+    def give_up(self, task: asyncio.Task[Any]) -> None:
+        """Let *task*, which does the work, end without a commit."""
+        self.given_up = True
+        # A cancelled statement of SQLite leaves a cursor behind, which keeps the file locked. The
+        # statement ends by itself, and then the task does.
+        if self.connected and self.connection.dialect.name == "sqlite":
+            return
+        self._terminate_connection()
+        task.cancel()
+
+    def _terminate_connection(self) -> None:
         """Close the connection to a server that does not answer, at once."""
-        # asyncpg has terminate(), asyncmy has close(); a thread of aiosqlite ends by itself.
+        # asyncpg has terminate(), asyncmy has close().
         driver = self._driver
         for name in ("terminate", "close"):
             method = getattr(driver, name, None)

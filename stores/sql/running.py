@@ -78,8 +78,7 @@ class Runner:
             await asyncio.wait((task,), timeout=timeout)
         finally:
             if not task.done():
-                attempt.terminate_connection()
-                task.cancel()
+                attempt.give_up(task)
         if not task.done():
             reason = f"{self._database} did not answer within {self._timeout} s"
             if attempt.repeated_because:
@@ -97,7 +96,7 @@ class Runner:
     async def _repeat(self, attempt: Attempt, work: Callable[[Attempt], Answer]) -> Answer:
         """Do *work*; repeat it when it was rolled back and a repetition may succeed."""
         renewed = restored = False
-        while True:
+        while not attempt.given_up:
             engine = self._engine
             try:
                 return await attempt.run(engine, work)
@@ -125,3 +124,4 @@ class Runner:
                 raise kind(reason_of(error, self._database)) from None
             except (SQLAlchemyError, OSError) as error:
                 raise StoreUnavailable(reason_of(error, self._database)) from None
+        raise StoreUnavailable(f"{self._database}: nobody waits for this operation any more")

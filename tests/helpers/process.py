@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,14 +22,20 @@ PATIENCE = 20.0
 
 def environment(**variables: str) -> dict[str, str]:
     """Return the environment for a process, without what would configure the service."""
-    inherited = {k: v for k, v in os.environ.items() if k != "SESSION_STORE"}
+    configures = re.compile("(PORT|SESSION_STORE)(_FILE)?$|SERVICE_")
+    inherited = {k: v for k, v in os.environ.items() if not configures.match(k)}
     return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **variables}
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `main.py` to its end, with these environment variables."""
+    return run_script(ROOT / "main.py", *arguments, **variables)
+
+
+def run_script(script: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run *script* to its end, with these environment variables."""
     return subprocess.run(
-        [sys.executable, "main.py", *arguments],
+        [sys.executable, script, *arguments],
         cwd=ROOT,
         env=environment(**variables),
         capture_output=True,
@@ -36,6 +43,15 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         timeout=PATIENCE,
         check=False,
     )
+
+
+def with_configure(folder: Path, text: str) -> Path:
+    """Put a `main.py` with a `configure.py` of this *text* into *folder*, and return it.
+
+    A program's own folder comes first on its path, so that this is like an edited checkout.
+    """
+    (folder / "configure.py").write_text(text)
+    return Path(shutil.copy(ROOT / "main.py", folder))
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
@@ -84,7 +100,7 @@ class Service:
 
     @property
     def port(self) -> int:
-        found = re.search(r"serving on http://[^ ]*:(\d+)", self.output)
+        found = re.search(r"serving on (?:.* )?http://[^ ]*:(\d+)", self.output)
         assert found, self.output
         return int(found[1])
 

@@ -19,6 +19,7 @@ class Authority:
     """A certification authority, with its files in *folder*."""
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -47,6 +48,13 @@ class Authority:
             )
         )
         return certificate, key_file
+
+    def bundle(self, host: str) -> Path:
+        """Return one file of a key and a certificate for *host*."""
+        certificate, key = self.issue(host)
+        both = self._folder / f"{host}.bundle.pem"
+        both.write_bytes(key.read_bytes() + certificate.read_bytes())
+        return both
 
     def server_context(self, host: str, *, ask_client: bool = False) -> ssl.SSLContext:
         """Return what a server for *host* needs, which may ask for a client's certificate."""

@@ -164,7 +164,7 @@ async def test_nothing_is_left_of_a_socket_that_ended(
     activity = site.application.activity
     assert len(made) == 2
     await eventually(lambda: not activity.sockets and not activity.requests)
-    await eventually(lambda: not manager.end_listeners)
+    await eventually(lambda: not manager.endings.listeners)
     if ending in ("message fails", "commit fails"):
         # Tornado's future of on_message refers to itself by its error's traceback.
         await eventually(lambda: gc.collect() >= 0 and all_gone(made))
@@ -194,7 +194,7 @@ async def test_a_thousand_sockets_leave_nothing(
     assert len(made) > 1000
     gc.collect()  # the error of a stream that was reset refers to itself by its traceback
     await eventually(lambda: all_gone(made))
-    assert not manager.end_listeners
+    assert not manager.endings.listeners
 
 
 class Floods(SessionMixin, WebSocketHandler):
@@ -217,7 +217,7 @@ async def test_a_client_that_never_reads_is_cut_off_at_the_end(serve: Serve) -> 
     client = raw_handshake(browser)
     await eventually(lambda: site.application.activity.sockets)
     await browser.text("/do/destroy")
-    assert not manager.end_listeners
+    assert not manager.endings.listeners
     await eventually(lambda: not site.application.activity.sockets)  # Tornado waits 5 s
     client.close()
 
@@ -253,5 +253,5 @@ async def test_a_cookie_of_another_manager_is_nobodys_on_a_socket(serve: Serve) 
     other.cookies = dict(browser.cookies)
     socket = await open_socket(other, "/admin/socket")
     assert await ask(socket, "who") == "None None"
-    assert not admin.end_listeners
+    assert not admin.endings.listeners
     await leave(socket)

@@ -173,7 +173,7 @@ async def test_nothing_runs_when_no_socket_is_open(
     await eventually(lambda: len(loads(store)) >= 8)
     await leave(*sockets)
     watch = site.application.watches.of(manager)
-    await eventually(lambda: not manager.end_listeners)
+    await eventually(lambda: not manager.endings.listeners)
     await eventually(lambda: watch._look is None)
     assert (watch._timer, watch._keys, watch._sockets, watch._due) == (None, {}, {}, {})
 
@@ -234,4 +234,4 @@ async def test_a_session_of_asked_for_after_the_close_leaves_no_watch(
     assert await stays(lambda: True, browser)
     store.gate["load"].set()
     await done.wait()
-    assert not other.end_listeners
+    assert not other.endings.listeners

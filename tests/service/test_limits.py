@@ -160,6 +160,35 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(start: Start) -> Non
     assert "Traceback" not in service.output
 
 
+def answer_of(client: socket.socket) -> bytes:
+    """Return all that the service sends until it closes the connection."""
+    answer = b""
+    while chunk := client.recv(65536):
+        answer += chunk
+    return answer
+
+
+@pytest.mark.parametrize("sent", [0, 1_200_000, 5_000_000])
+def test_a_body_over_the_limit_is_413_while_it_is_sent(start: Start, sent: int) -> None:
+    """However much is sent before the answer is read, and whether or not that was all."""
+    service = start("--port=0")
+    with clients(service, 1, post(5_000_000, sent)) as (client,):
+        answer = answer_of(client)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert b"Connection: close" in head
+    assert body == b"413: the body is over 1000000 bytes\n"
+    assert "Traceback" not in service.output
+
+
+def test_a_client_that_asks_first_is_not_told_to_go_on(start: Start) -> None:
+    service = start("--port=0")
+    asking = post(5_000_000).replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
+    with clients(service, 1, asking) as (client,):
+        assert answer_of(client).startswith(b"HTTP/1.1 413 ")
+    assert "Traceback" not in service.output
+
+
 def test_chunks_without_end_are_refused_at_the_limit(start: Start) -> None:
     service = start("--port=0", "--max-body-size=100000")
     head = b"POST /sessions/get HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"

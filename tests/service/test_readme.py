@@ -164,11 +164,16 @@ def test_every_option_is_there_with_its_default() -> None:
         for option in options:
             entry = re.search(rf" --{option}\b.*?(?= --[a-z]|$)", shown)
             assert entry, option
-            if default.isdigit():
-                assert f"(default {default})" in entry[0]
+            if default.isdigit() or "`" in default:
+                assert f"(default {default.strip('`')})" in entry[0]
+    (own,) = re.findall(r"Service options: (.*) Tornado options:", shown)
+    assert (
+        set(re.findall(r" --([\w-]+)", own)) - {o for options, _ in listed for o in options}
+        == set()
+    )
 
 
 def test_what_it_links_to_is_there() -> None:
-    for page in (ROOT / "README.md", ROOT / "stores/README.md", ROOT / "benchmarks/README.md"):
+    for page in (ROOT / f"{at}README.md" for at in ("", "stores/", "benchmarks/", "deploy/")):
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert link.startswith("https://") or (page.parent / link).exists(), (page.name, link)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.process import Start, run, starting
+from tests.helpers.process import ROOT, Start, run, starting
 
 
 @pytest.fixture
@@ -28,8 +30,8 @@ def test_help_lists_every_option_with_its_default() -> None:
         "--address": "empty for all",
         "--store": "(default memory:)",
         "--processes": "(default 1)",
-        "--debug": "(default False)",
-        "--xheaders": "(default False)",
+        "--debug": "(default false)",
+        "--xheaders": "(default false)",
         "--logging": "(default info)",
         "--max-body-size": "(default 1000000)",
         "--body-timeout": "(default 60)",
@@ -42,6 +44,24 @@ def test_help_lists_every_option_with_its_default() -> None:
         entry = text[own.start() :].split(" --")[1]
         assert default in entry or default in own[0], option
     assert "SESSION_STORE" in text
+
+
+def test_help_is_in_the_order_that_is_read() -> None:
+    """Commands, the service's options, Tornado's; nothing of this machine's folders."""
+    text = run("--help").stdout
+    assert run("-h").stdout == text
+    parts = ["Usage: main.py", "  routes ", "  options ", "  --port ", "  --store", "  --logging"]
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    assert str(ROOT) not in text
+    assert sys.prefix not in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    words = run("--version").stdout.split()
+    assert words[:2] == [project["name"], project["version"]]
 
 
 def test_help_shows_no_password_of_the_environment() -> None:
@@ -153,7 +173,7 @@ def test_the_environment_names_the_store_without_its_password(start: Start, leve
     service.wait_for("503 GET /sessions/set/Ada")
     assert (ready.status, answer.status) == (503, 503)
     assert ready.body == "not ready: session\n"  # a public page names neither host nor database
-    assert "cookie session: store mongodb://127.0.0.1:1/shop: no answer within" in service.output
+    assert "cookie session: store mongodb://127.0.0.1:1/shop: MongoDB" in service.output
     assert "hunter2" not in service.output + ready.body + answer.body
 
 

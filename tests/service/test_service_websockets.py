@@ -24,7 +24,7 @@ from tornado.websocket import WebSocketHandler
 
 from app import Config, Group, Route, SessionManager, SessionMixin, make_app
 from app.listening import address_of, listen
-from app.server import serve
+from app.server import Stopping, serve
 from stores import MemoryStore
 
 
@@ -55,7 +55,7 @@ asyncio.run(
         lambda: make_app(config),
         sockets,
         announce=lambda: print("serving on", address_of(sockets), flush=True),
-        drain_seconds=float(sys.argv[1]),
+        stopping=Stopping(drain=float(sys.argv[1])),
     )
 )
 '''

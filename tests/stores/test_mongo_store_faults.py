@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 
+from app.sessions.errors import SessionUnavailable
+from app.sessions.gateway import Gateway
 from stores import MongoStore, StoreUnavailable
 from stores.contract import Create, Outcome, Update
 from tests.helpers import recovery
@@ -93,6 +95,23 @@ async def test_a_killed_server_loses_nothing_acknowledged(server: Mongod, kind: 
         found = await eventually(lambda: load_records(store, [r.id for r in records]))
         assert [found[record.id].data for record in records] == [{"n": 1}] * 50
         assert await store.write([Update(records[0].id, {"n": 3})]) == [DONE]
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("kind", ["motor", "pymongo"])
+async def test_an_outage_is_told_with_what_the_driver_found(server: Mongod, kind: str) -> None:
+    """Also when the gateway gives a call up before the driver does."""
+    async with opened(kind, server.url) as store:
+        gateway = Gateway(store)
+        await gateway.open()
+        server.kill()
+        for call in (
+            lambda: gateway.load(bytes(16)),
+            lambda: gateway.write(Update(bytes(16), {"n": 1})),
+            lambda: gateway.ping(),
+        ):
+            with pytest.raises(SessionUnavailable, match="nobody listens there: start MongoDB"):
+                await call()
 
 
 @pytest.mark.gen_test(timeout=30)

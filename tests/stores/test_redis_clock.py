@@ -99,7 +99,7 @@ async def test_a_session_of_a_slow_process_lives(
 @pytest.mark.gen_test(timeout=30)
 async def test_a_late_write_does_not_overwrite_a_later_one(valkey: Valkey) -> None:
     """A write that was given up and reaches the server later changes nothing."""
-    record = make_record(data={"n": 0, "old": 0})
+    record, absent = make_record(data={"n": 0, "old": 0}), make_record()
     relay = Relay(valkey.port)
     relay.switch_on()
     async with (
@@ -112,6 +112,7 @@ async def test_a_late_write_does_not_overwrite_a_later_one(valkey: Valkey) -> No
             Update(record.id, unset=["old"]),
             Update(record.id, {"n": 1}, rotation=make_rotation(record)),
             Update(record.id, {"n": 1}, or_create=record),
+            Update(absent.id, or_create=absent),
         )
         # Each needs a connection that is there already, to be on its way when it is given up.
         await asyncio.gather(*(slow.load([record.id]) for _ in late))
@@ -125,7 +126,7 @@ async def test_a_late_write_does_not_overwrite_a_later_one(valkey: Valkey) -> No
         await asyncio.to_thread(
             until, lambda: scripts_run(valkey) >= before + len(late), "all to reach the server"
         )
-        assert await load_record(store, record.id) == expected
+        assert await store.load([record.id, absent.id]) == {record.id: expected}
         assert await slow.write([Update(record.id, {"n": 3})]) == [DONE]
         assert (await load_record(store, record.id)).data == {"n": 3, "old": 0}
     relay.close()
@@ -172,6 +173,19 @@ async def test_the_clock_is_looked_at_again_after_a_while(
             assert time.monotonic() < deadline
             assert await store.write([Update(bytes(16), {"n": 1})]) == [MISSING]
         assert "behind this machine's" in caplog.messages[0]
+
+
+@pytest.mark.gen_test
+async def test_a_look_at_the_clock_takes_no_writes_connection(
+    valkey: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_clock, "INTERVAL", 0.0)
+    async with opened(valkey.url) as store:
+        writes = []
+        for _ in range(300):
+            writes.append(asyncio.create_task(store.write([Update(bytes(16), {"n": 1})])))
+            await asyncio.sleep(0)  # a turn of the loop, in which a look may begin
+        assert await asyncio.gather(*writes) == [[MISSING]] * 300
 
 
 @pytest.mark.gen_test

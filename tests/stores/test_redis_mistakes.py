@@ -191,11 +191,12 @@ def _address_of_this_machine() -> str | None:
 @pytest.mark.parametrize(
     ("rights", "reason"),
     [
-        ("-hset", "its user may not run HSET; grant the rights"),  # within the script
-        ("-exists", "its user may not run EXISTS; grant"),
+        # Within the script; Redis 7 does not tell the command.
+        ("-hset", r"its user may not run (HSET|a command that the store needs); grant the rights"),
+        ("-exists", r"its user may not run (EXISTS|a command that the store needs); grant"),
         ("-evalsha", "its user may not run EVALSHA; grant"),
         ("-eval", "its user may not run EVAL; grant"),
-        ("resetkeys ~other:*", "may not use keys with the store's prefix; grant ~session:*"),
+        ("resetkeys ~other:*", "may not use keys with the store's prefix; grant ~session"),
     ],
 )
 async def test_a_right_that_is_missing_is_told(server: Valkey, rights: str, reason: str) -> None:
@@ -203,9 +204,8 @@ async def test_a_right_that_is_missing_is_told(server: Valkey, rights: str, reas
     store = RedisStore(f"redis://sessions:PASSWORD@127.0.0.1:{server.port}")
     await store.open()
     server.admin("ACL", "SETUSER", "sessions", *rights.split())
-    with pytest.raises(StoreUnavailable) as caught:
+    with pytest.raises(StoreUnavailable, match=reason):
         await store.write([Create(make_record())])
-    assert reason in str(caught.value)
     await store.close()
 
 

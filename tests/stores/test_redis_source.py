@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis, RedisCluster
 
-from stores import ConfigurationError, open_store
+from stores import ConfigurationError, StoreUnavailable, open_store
 from stores.contract import Create, Outcome
 from stores.drivers import BY_SCHEME, REDIS
 from stores.redis import RedisStore
@@ -53,6 +54,19 @@ async def test_an_applications_cluster_client_is_used_and_not_closed(valkey_clus
             assert found == {record.id: record for record in records}
             assert store.name.startswith("redis+cluster://127.0.0.1:")
         assert await client.ping()
+
+
+@pytest.mark.gen_test
+async def test_a_client_with_too_few_connections_is_told_so(valkey: Any) -> None:
+    async with (
+        Redis.from_url(valkey.url, protocol=2, max_connections=1) as client,
+        opened(client) as store,
+    ):
+        loads = (store.load([bytes(16)]) for _ in range(5))
+        answers = await asyncio.gather(*loads, return_exceptions=True)
+        refused = [str(answer) for answer in answers if isinstance(answer, StoreUnavailable)]
+        assert refused
+        assert all("raise max_connections" in reason for reason in refused)
 
 
 def test_a_client_that_cannot_serve_is_refused() -> None:

@@ -1,0 +1,64 @@
+"""The words of the command line: which are options, and what command is meant."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.option_sources import OptionError, missing_equals
+from app.option_values import Origins
+from app.options import declared
+
+
+@dataclass(frozen=True)
+class Call:
+    """How `main.py` was called."""
+
+    words: Sequence[str]
+    """What is behind the command's name."""
+    origins: Origins
+    broken: Exception | None
+    """Why `configure.py` cannot be imported."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something to do in the place of serving."""
+
+    help: str
+    run: Callable[[Call], None]
+    arguments: Sequence[str] = ()
+    """What the word behind it may be; where this is empty, none may be there."""
+
+
+def split(line: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the options and the other words of *line*, which may be mixed.
+
+    Raises `OptionError` for an option whose value is a word of its own.
+    """
+    for word, following in itertools.pairwise(line):
+        if word.startswith("-") and not following.startswith("-"):
+            mend = missing_equals(word, following, declared())
+            if mend:
+                raise OptionError(f"a value follows its option after =: {mend}")
+    return (
+        [word for word in line if word.startswith("-")],
+        [word for word in line if not word.startswith("-")],
+    )
+
+
+def check(words: Sequence[str], commands: Mapping[str, Command]) -> None:
+    """Raise `OptionError` unless *words* are a command, or nothing."""
+    if not words:
+        return
+    command = commands.get(words[0])
+    known = command is not None and (not words[1:] or words[1] in command.arguments)
+    if not known:
+        there_is = ", ".join(
+            " ".join([name, " | ".join(command.arguments)]).rstrip()
+            for name, command in commands.items()
+        )
+        raise OptionError(f"unknown command {' '.join(words)!r}; there is: {there_is}")
+    if command is not None and command.arguments and not words[1:]:
+        raise OptionError(f"write {words[0]} and one of: {', '.join(command.arguments)}")

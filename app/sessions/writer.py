@@ -1,0 +1,244 @@
+"""From a session's changes to the store and a cookie: new records, new tokens, ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from hmac import compare_digest
+
+from app.sessions import token, values
+from app.sessions.cookie import Cookie
+from app.sessions.cookie_warnings import CookieWarnings
+from app.sessions.endings import Endings
+from app.sessions.errors import SessionConflict, SessionError, SessionTooLarge, SessionUnavailable
+from app.sessions.gateway import Gateway
+from app.sessions.pending import Pending, Saved
+from app.sessions.recognition import CURRENT, GRACE, REPLACED, UNKNOWN, Standing, grace_left
+from app.sessions.rotation import Undoer, may_continue, rotate
+from app.sessions.timeouts import Timeouts
+from stores.contract import Create, Delete, Outcome, Record, Update
+
+MAX_ROTATIONS = 20
+"""Tries at replacing a token that other requests replace at the same time."""
+
+
+class Writer:
+    """Saves what the sessions of one manager have pending."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        undoer: Undoer,
+        cookie: Cookie,
+        warnings: CookieWarnings,
+        timeouts: Timeouts,
+        endings: Endings,
+        clock: Callable[[], float],
+        max_bytes: int,
+    ) -> None:
+        self._gateway = gateway
+        self._undoer = undoer
+        self._cookie = cookie
+        self._warnings = warnings
+        self._timeouts = timeouts
+        self._endings = endings
+        self._clock = clock
+        self._max_bytes = max_bytes
+        # Above max_bytes, which each request checks in its own copy, so that the store's measure
+        # may differ; requests at the same time must not pile up more.
+        self._limit = 2 * max_bytes
+
+    async def save(self, pending: Pending) -> Saved:
+        """Have the store acknowledge what a session has pending.
+
+        Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`; nothing is written then.
+        """
+        saved, presented = pending.record, pending.presented
+        # The token may have been replaced meanwhile: who planted it must not write any more.
+        late = pending.confirm or self._clock() - presented.at > GRACE
+        since = time.monotonic() - (0.0 if late else pending.waited)
+        if saved is None or pending.ended:
+            return await self._replace(pending, late, since)
+        expires = self._timeouts.extension(saved, pending.extend_from)
+        if not (pending.changed or pending.removed or pending.rotate or expires is not None):
+            return Saved(saved)
+        # A sign-in finds that out when it replaces the token, and goes on in another way.
+        if late and not pending.signs_in and await self.reload(saved, since) is None:
+            return Saved(None, gone=True)
+        if pending.rotate:
+            if pending.signs_in and presented.several:
+                standings = await self._standings(presented.several, late, since)
+                await self._end(presented.several, standings, since)
+            return await self._rotate(pending, saved, expires, since)
+        seen = None if expires is None else pending.extend_from
+        update = Update(
+            saved.id, pending.changed, pending.removed, expires, None, seen, self._limit
+        )
+        record = update.applied_to(saved)
+        if pending.changed and not values.surely_fits(record.data, self._max_bytes):
+            self._check_size(record)
+        outcome = await self._gateway.write(update, since)
+        if outcome is Outcome.DONE:
+            return Saved(record)
+        if outcome is Outcome.MISSING:
+            self._endings.tell(saved.id)
+            return Saved(None, gone=True)
+        raise self._refusal(outcome, pending)
+
+    async def reload(self, record: Record, since: float | None = None) -> Record | None:
+        """Return *record* as the store has it now; `None` if it is dead or has another token.
+
+        Raises `SessionUnavailable`.
+        """
+        found = await self._gateway.load(record.id, since)
+        if found is None or not self._timeouts.is_alive(found, self._clock()):
+            self._endings.tell(record.id)
+            return None
+        # Where its token was replaced, who holds this connection may not be who has signed in.
+        if not compare_digest(found.secret_hash, record.secret_hash):
+            self._endings.tell(record.id, found.secret_hash)
+            return None
+        return found
+
+    async def _standings(
+        self, records: Sequence[Record], late: bool, since: float | None = None
+    ) -> list[Standing]:
+        """Return what the tokens of *records*, found current before, are if it is *late* now."""
+        if not records or not late:
+            return [CURRENT] * len(records)
+        found = await self._gateway.load_each([record.id for record in records], since)
+        now = self._clock()
+        return [
+            UNKNOWN
+            if there is None or not self._timeouts.is_alive(there, now)
+            else CURRENT
+            if compare_digest(there.secret_hash, record.secret_hash)
+            else REPLACED
+            for record, there in zip(records, found, strict=True)
+        ]
+
+    async def _rotate(
+        self, pending: Pending, saved: Record, expires: float | None, since: float
+    ) -> Saved:
+        """Replace the token, with what else changed, of the record as the store has it by now."""
+        await self._undoer.settle(saved.id, since)
+        seen = None if expires is None else pending.extend_from
+        for _ in range(MAX_ROTATIONS):
+            now = self._clock()
+            rotation, secret = rotate(
+                saved, self._cookie.name, pending.user, pending.persistent, now
+            )
+            update = Update(
+                saved.id, pending.changed, pending.removed, expires, rotation, seen, self._limit
+            )
+            record = update.applied_to(saved)
+            if pending.changed:
+                self._check_size(record)
+            try:
+                outcome = await self._gateway.write(update, since)
+            except (SessionUnavailable, asyncio.CancelledError):
+                self._undoer.undo(saved, update, rotation)
+                raise
+            if outcome is Outcome.DONE:
+                self._endings.tell(saved.id, rotation.secret_hash)
+                return Saved(record, self._make_cookie(pending, record, secret, now))
+            if outcome not in (Outcome.CONFLICT, Outcome.MISSING):
+                raise self._refusal(outcome, pending)
+            found = await self._gateway.load(saved.id, since)
+            if found is None or not self._timeouts.is_alive(found, self._clock()):
+                self._endings.tell(saved.id)
+                return Saved(None, gone=True)
+            if not compare_digest(found.secret_hash, saved.secret_hash):
+                if not pending.signs_in:
+                    raise SessionConflict(
+                        "the session's token was replaced meanwhile",
+                        grace_left(found, self._clock()),
+                    )
+                if not may_continue(pending, found):
+                    return await self._replace(pending._replace(record=None), False, since)
+            saved = found
+        raise SessionConflict("the session's token is being replaced by other requests")
+
+    async def _replace(self, pending: Pending, late: bool, since: float) -> Saved:
+        """Begin a new record if there is something to keep, then end those that it replaces.
+
+        In that order, so that a failure leaves the client where it was.
+        """
+        presented = pending.presented
+        begins = pending.user is not None or bool(pending.changed)
+        if begins and pending.user is None and presented.withheld:
+            # The browser has a session, for all that is known, and its cookie would be replaced.
+            self._warnings.withheld(presented.at)
+            if not pending.ended:
+                return Saved(None, gone=True)
+            begins = False
+        ending = list(presented.several) if pending.ended or pending.signs_in else []
+        if pending.ended and pending.record is not None:
+            ending.append(pending.record)
+        standings = await self._standings(ending, late, since)
+        drop = REPLACED in standings and not pending.signs_in
+        record, cookie = None, None
+        if drop:
+            pass
+        elif begins:
+            record, secret = await self._create(pending, since)
+            cookie = self._make_cookie(pending, record, secret, record.created)
+        elif pending.ended and pending.cookie_to_remove and UNKNOWN not in standings:
+            cookie = self._cookie.render_removal(over_tls=presented.over_tls)
+        await self._end(ending, standings, since)
+        return Saved(record, cookie, drop)
+
+    async def _end(
+        self, records: Sequence[Record], standings: Sequence[Standing], since: float
+    ) -> None:
+        """Delete those of *records* whose token is current."""
+        ending = [r for r, s in zip(records, standings, strict=True) if s is CURRENT]
+        await self._gateway.write_all([Delete(record.id) for record in ending], since)
+        for record in ending:
+            self._endings.tell(record.id)
+
+    async def _create(self, pending: Pending, since: float) -> tuple[Record, bytes]:
+        """Have the store keep a new record; return it and its secret."""
+        now = self._clock()
+        secret = token.new_secret()
+        record = Record(
+            id=token.new_id(),
+            secret_hash=token.hash_secret(self._cookie.name, secret),
+            created=now,
+            expires=self._timeouts.expiry(now),
+            data=pending.changed,
+            user=pending.user,
+            persistent=pending.persistent,
+            seen=now,
+        )
+        self._check_size(record)
+        if await self._gateway.write(Create(record), since) is not Outcome.DONE:
+            # 128 random bits: it is the generator or the store that is broken.
+            raise SessionUnavailable(
+                f"store {self._gateway.store.name}: has a new session's id already"
+            )
+        return record, secret
+
+    def _check_size(self, record: Record) -> None:
+        if values.surely_fits(record.data, self._max_bytes):
+            return
+        size = len(values.encode(record.data).encode())
+        if size > self._max_bytes:
+            raise SessionTooLarge(size, self._max_bytes, values.largest(record.data))
+
+    def _refusal(self, outcome: Outcome, pending: Pending) -> SessionError:
+        """Return what to raise for the outcome of an update that was not applied."""
+        if outcome is Outcome.TOO_LARGE:
+            return SessionTooLarge(None, self._max_bytes, values.largest(pending.changed))
+        return SessionUnavailable(
+            f"store {self._gateway.store.name}: answered {outcome} to an update"
+        )
+
+    def _make_cookie(self, pending: Pending, record: Record, secret: bytes, now: float) -> str:
+        """Return the new token's cookie, which lasts as long as the session can be extended."""
+        return self._cookie.render(
+            token.encode(record.id, secret),
+            max_age=self._timeouts.left(record, now) if record.persistent else None,
+            over_tls=pending.presented.over_tls,
+        )
