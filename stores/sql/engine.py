@@ -38,7 +38,7 @@ def make_engine(url: SQLUrl, timeout: float, *, pooled: bool = False) -> Engine:
     logging.getLogger("sqlalchemy.engine.Engine.sessions").setLevel(logging.WARNING)
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
     if url.scheme == "postgresql":
-        from stores.sql import postgresql
+        from stores.sql import postgresql  # its driver may be missing where another one serves
 
         pooled = pooled or url.postgresql.pooled
         target = URL.create(f"postgresql+{DRIVERS['postgresql']}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
 import socket
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -133,6 +135,15 @@ def users(guarded: Guarded) -> Guarded:
     return guarded
 
 
+def sockets() -> int:
+    """Return how many sockets this process has."""
+    count = 0
+    for entry in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            count += os.readlink(f"/proc/self/fd/{entry}").startswith("socket:")
+    return count
+
+
 async def reason(url: str, table: str) -> str:
     """Return what the log says of a service that has this store."""
     try:
@@ -140,13 +151,16 @@ async def reason(url: str, table: str) -> str:
     except ConfigurationError as error:
         return str(error)
     manager = SessionManager(store)
+    before = sockets()
     try:
         await manager.ping()
     except SessionUnavailable as error:
         return error.what
     finally:
         await manager.close()
-        await asyncio.sleep(0)  # a transport that was closed ends in the next turn of the loop
+        deadline = time.monotonic() + 10
+        while sockets() > before and time.monotonic() < deadline:  # TLS takes a while to end
+            await asyncio.sleep(0.01)
     return ""
 
 
