@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from tornado.web import RequestHandler
 
-from app.guard import knows_its_user
+from app.current_user import asynchronous, knows_its_user
 from app.mixin import SessionMixin
 from app.path_notation import literal
 from app.routing import Endpoint
@@ -45,6 +45,8 @@ def check_handler(endpoint: Endpoint) -> None:
             "no get_current_user() of its own, so that nobody could come in; set sessions=True, "
             "or authenticated=False"
         )
+    if policy.authenticated or issubclass(handler, SessionMixin):
+        _check_user_is_known_at_once(handler, group)
     _check_signatures(endpoint)
 
 
@@ -69,6 +71,15 @@ def _check_bases(handler: type[RequestHandler], group: str) -> None:
                     f"group {group}: {base.__name__}{of} defines {name}, but SessionMixin keeps "
                     f"the names that begin with {MIXINS_PREFIX} for itself; rename it"
                 )
+
+
+def _check_user_is_known_at_once(handler: type[RequestHandler], group: str) -> None:
+    method = asynchronous(handler)
+    if method is not None:
+        raise ConfigurationError(
+            f"group {group}: {handler.__name__} takes its user from the coroutine {method}, which "
+            "Tornado does not await, so that everybody would be a user; make it a plain method"
+        )
 
 
 def _is_torn(handler: type[SessionMixin]) -> bool:
