@@ -13,6 +13,7 @@ from typing import Any, cast
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
+from app.answer import Answer
 from app.default_headers import with_defaults
 from app.guard import guarded
 from app.mixin import SessionMixin
@@ -41,9 +42,10 @@ def bind(
         if handler.prepare is not SessionMixin.prepare or _guards_behind(handler):
             members["prepare"] = _before_verb(handler.prepare)
         members |= _verbs(handler, check=policy.authenticated)
+        bases = (handler, Answer)
         if issubclass(handler, WebSocketHandler):
             members |= _socket(handler, check=policy.authenticated)
-            bases = (handler, Handshake)
+            bases = (handler, Handshake, Answer)
     elif policy.authenticated:
         members |= guarded(handler, policy)
     if converters:

@@ -2,7 +2,8 @@
 
 Tornado has no asynchronous hook between a handler and the head of its response. So the methods that
 serve a request, `prepare`, `data_received` and the verb, are run by `_session_run` (`app.binding`
-binds a route's class to it). While one runs, `finish()` only notes that the response is wanted.
+binds a route's class to it). While one runs, `finish()` only notes that the response is wanted
+(`app.answer`).
 When it has returned, the changes are committed and then the response leaves. `flush()` commits
 first, too.
 """
@@ -81,19 +82,6 @@ class SessionResponse(_Handler):
                 return flush
             self._session_complete_head()
         return super().flush(include_footers)
-
-    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
-        if not self._session_running:
-            return super().finish(chunk)
-        if self._session_finishing:
-            if self._session_sending_error:  # send_error() asks twice, to be sure
-                return _done()
-            raise RuntimeError("finish() called twice")
-        if chunk is not None:
-            self.write(chunk)
-        self._session_finishing = True
-        self.write = _refuse_write  # type: ignore[method-assign]  # as Tornado does after finish()
-        return _done()
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None))[1]
@@ -263,7 +251,7 @@ class SessionResponse(_Handler):
         if own is not None and (self._session_others or not freeze_unchanged(own)):
             await self._session_save(self.get_status())
         if self._session_finishing:
-            super().finish()
+            RequestHandler.finish(self)  # the classes before it have had their say
 
 
 async def _raise(error: BaseException) -> None:
@@ -285,13 +273,3 @@ def _explain_session_in_json(error: TypeError) -> None:
     """Name the mend where a session was given to `write` or `json.dumps`, which take a dict."""
     if "write() only accepts" in str(error) or "Session is not JSON serializable" in str(error):
         error.add_note("The session itself is not a dict; pass dict(self.session)")
-
-
-def _done() -> asyncio.Future[None]:
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.set_result(None)
-    return future
-
-
-def _refuse_write(chunk: object) -> None:
-    raise RuntimeError("Cannot write() after finish()")
