@@ -32,20 +32,23 @@ def bind(
     arguments converted, and says which methods it has to whom it refuses another one.
     """
     members: dict[str, Any] = {"write_error": _with_allow(handler)}
-    bases: tuple[type[RequestHandler], ...] = (handler,)
-    if issubclass(handler, SessionMixin):
+    bases: tuple[type[RequestHandler], ...] = ()
+    has_mixin = issubclass(handler, SessionMixin)
+    if has_mixin:
         members["session_policy"] = policy
-        members |= with_defaults(handler)
     elif policy.manager is not None and not hasattr(handler, "session"):
         members["session"] = MissingSession()
+    if has_mixin or policy.authenticated:
+        bases, defaults = with_defaults(handler)
+        members |= defaults
     if issubclass(handler, SessionMixin) and policy.manager is not None:
         if handler.prepare is not SessionMixin.prepare or _guards_behind(handler):
             members["prepare"] = _before_verb(handler.prepare)
         members |= _verbs(handler, check=policy.authenticated)
-        bases = (handler, Answer)
+        bases = (Answer, *bases)
         if issubclass(handler, WebSocketHandler):
             members |= _socket(handler, check=policy.authenticated)
-            bases = (handler, Handshake, Answer)
+            bases = (Handshake, *bases)
     elif policy.authenticated:
         members |= guarded(handler, policy)
     if converters:
@@ -55,7 +58,7 @@ def bind(
         "__qualname__": handler.__qualname__,
         "__doc__": handler.__doc__,
     }
-    return cast("type[RequestHandler]", type(handler.__name__, bases, members))
+    return cast("type[RequestHandler]", type(handler.__name__, (handler, *bases), members))
 
 
 def _guards_behind(handler: type[SessionMixin]) -> bool:

@@ -12,7 +12,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Finish, RequestHandler
 
 from app.current_user import knows_its_user, refuse_awaitable
-from app.default_headers import NO_HEADERS, PRIVATE, set_defaults, with_defaults
+from app.default_headers import NO_HEADERS, PRIVATE, set_defaults
 from app.policy import SessionPolicy
 from app.sessions.errors import NotAuthenticated, SessionConflict, SessionUnavailable
 from app.sessions.manager import SessionManager
@@ -62,7 +62,6 @@ def guarded(handler: type[RequestHandler], policy: SessionPolicy) -> dict[str, A
         return handler.flush(self, include_footers)
 
     return {
-        **with_defaults(handler),
         "_session_guarded": False,
         "prepare": prepare,
         "flush": flush,

@@ -3,9 +3,8 @@
 Tornado has no asynchronous hook between a handler and the head of its response. So the methods that
 serve a request, `prepare`, `data_received` and the verb, are run by `_session_run` (`app.binding`
 binds a route's class to it). While one runs, `finish()` only notes that the response is wanted
-(`app.answer`).
-When it has returned, the changes are committed and then the response leaves. `flush()` commits
-first, too.
+(`app.answer`). When it has returned, the changes are committed and then the response leaves.
+`flush()` commits first, too.
 """
 
 from __future__ import annotations
