@@ -13,12 +13,15 @@ from typing import Any, cast
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
+from app.activity import counting
 from app.answer import Answer
 from app.default_headers import with_defaults
 from app.guard import guarded
 from app.mixin import SessionMixin
 from app.policy import SessionPolicy
 from app.session_use import MissingSession
+from app.sessions.errors import ConfigurationError
+from app.subclass import subclass
 from app.websocket import Handshake
 
 Convert = Callable[[str], object]
@@ -30,6 +33,8 @@ def bind(
 ) -> type[RequestHandler]:
     """Return a subclass of *handler* that runs within sessions as *policy* says, gets its path
     arguments converted, and says which methods it has to whom it refuses another one.
+
+    Raises `ConfigurationError` where *handler* refuses to be subclassed.
     """
     members: dict[str, Any] = {"write_error": _with_allow(handler)}
     bases: tuple[type[RequestHandler], ...] = ()
@@ -53,12 +58,14 @@ def bind(
         members |= guarded(handler, policy)
     if converters:
         members["prepare"] = _convert(members.get("prepare", handler.prepare), converters)
-    members |= {
-        "__module__": handler.__module__,
-        "__qualname__": handler.__qualname__,
-        "__doc__": handler.__doc__,
-    }
-    return cast("type[RequestHandler]", type(handler.__name__, (handler, *bases), members))
+    members |= counting(handler, members.get("get", getattr(handler, "get", None)))
+    try:
+        return subclass(handler, members, bases)
+    except Exception as error:  # of the handler's own __init_subclass__ or metaclass
+        raise ConfigurationError(
+            f"group {policy.group}: a route runs a subclass of its handler, and "
+            f"{handler.__name__} refuses to have one: {error}"
+        ) from error
 
 
 def _guards_behind(handler: type[SessionMixin]) -> bool:
