@@ -15,6 +15,7 @@ from tornado.websocket import WebSocketHandler
 
 from app.activity import counting
 from app.answer import Answer
+from app.cookies_kept import CookiesKept
 from app.default_headers import with_defaults
 from app.guard import guarded
 from app.mixin import SessionMixin
@@ -46,6 +47,8 @@ def bind(
     if has_mixin or policy.authenticated:
         bases, defaults = with_defaults(handler)
         members |= defaults
+    if policy.manager is not None:
+        bases = (CookiesKept, *bases)
     if issubclass(handler, SessionMixin) and policy.manager is not None:
         if handler.prepare is not SessionMixin.prepare or _guards_behind(handler):
             members["prepare"] = _before_verb(handler.prepare)

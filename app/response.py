@@ -12,11 +12,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from tornado.escape import native_str
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
@@ -94,31 +93,6 @@ class SessionResponse(_Handler):
                 show_error_page(session)
         super().send_error(status_code, **kwargs)
         self._session_sending_error = False
-
-    def set_cookie(self, name: str, value: str | bytes, *args: Any, **kwargs: Any) -> None:
-        """Set a cookie, but not the session's, which only the session itself sends."""
-        name = native_str(name)
-        given = {key.lower(): option for key, option in kwargs.items()}  # Tornado takes any case
-        domain = given.get("domain", args[0] if args else None)
-        path = given.get("path", args[2] if len(args) > 2 else "/")
-        at = self.request.path
-        if any(m.cookie.is_same(name, domain, path, at) for m in self._session_managers()):
-            log.warning(
-                "%s: set_cookie(), clear_cookie() and clear_all_cookies() leave the session's "
-                "cookie %s alone; use session.destroy() or session.regenerate()",
-                at,
-                name,
-            )
-            return
-        super().set_cookie(name, value, *args, **kwargs)
-
-    def _session_managers(self) -> Iterable[SessionManager]:
-        """All whose cookies this response may have to send: `session_of` may come later."""
-        policy = self.session_policy
-        if policy is None or policy.manager is None:
-            return ()
-        managers: Iterable[SessionManager] = cast(Any, self.application).managers
-        return managers
 
     def _session_check_prepared(self) -> None:
         """Raise unless the method that comes after `prepare` may run."""
