@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import weakref
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
+
+from app.subclass import subclass
 
 
 class Activity:
@@ -17,57 +20,55 @@ class Activity:
     The references are weak, for a client that leaves in the middle of its request ends nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counted: Iterable[type[RequestHandler]] = ()) -> None:
+        """*counted* are the classes that have the members of `counting`."""
         self.requests: weakref.WeakSet[HTTPServerRequest] = weakref.WeakSet()
         """Those that have begun and are not answered yet."""
         self.sockets: weakref.WeakSet[WebSocketHandler] = weakref.WeakSet()
         """Those that are open."""
-        self._counted: dict[type[RequestHandler], type[RequestHandler]] = {}
+        self._counted = {handler: handler for handler in counted}
 
     def begin(
         self, request: HTTPServerRequest, handler: type[RequestHandler]
     ) -> type[RequestHandler]:
-        """Note that *request* has arrived; return a subclass of *handler* that tells its end.
-
-        It does so whatever hooks *handler* overrides.
-        """
+        """Note that *request* has arrived; return *handler*, or a subclass, that tells its end."""
         self.requests.add(request)
         counted = self._counted.get(handler)
-        if counted is None:
-            counted = self._counted[handler] = self._make_counted(handler)
+        if counted is None:  # no route's
+            counted = subclass(handler, counting(handler, getattr(handler, "get", None)))
+            self._counted[handler] = counted
         return counted
 
-    def _make_counted(self, handler: type[RequestHandler]) -> type[RequestHandler]:
-        requests, sockets = self.requests, self.sockets
-        has_own = handler.on_finish is not RequestHandler.on_finish  # Tornado's does nothing
-        is_socket = issubclass(handler, WebSocketHandler)
 
-        @functools.wraps(handler.on_finish)
-        def on_finish(self: RequestHandler) -> None:
-            requests.discard(self.request)
-            if is_socket and self.get_status() == 101:  # the handshake is done
-                sockets.add(cast(WebSocketHandler, self))
-            if has_own:
-                handler.on_finish(self)
+def counting(handler: type[RequestHandler], get: Callable[..., Any] | None) -> dict[str, Any]:
+    """Return the members by which a subclass of *handler* tells its application its end.
 
-        members: dict[str, Any] = {
-            "__module__": handler.__module__,
-            "__qualname__": handler.__qualname__,
-            "__doc__": handler.__doc__,
-            "on_finish": on_finish,
-        }
-        if is_socket:
-            # Not by on_close: there is none after an `open` that failed.
-            get = cast(Any, handler).get
+    It does so whatever hooks *handler* overrides. *get* is what answers a GET.
+    """
+    has_own = handler.on_finish is not RequestHandler.on_finish  # Tornado's does nothing
+    is_socket = issubclass(handler, WebSocketHandler)
 
-            @functools.wraps(get)
-            async def get_until_closed(self: WebSocketHandler, *args: Any, **kwargs: Any) -> None:
-                try:
-                    result = get(self, *args, **kwargs)
-                    if result is not None:
-                        await result
-                finally:
-                    sockets.discard(self)
+    @functools.wraps(handler.on_finish)
+    def on_finish(self: Any) -> None:
+        activity: Activity = self.application.activity
+        activity.requests.discard(self.request)
+        if is_socket and self.get_status() == 101:  # the handshake is done
+            activity.sockets.add(self)
+        if has_own:
+            handler.on_finish(self)
 
-            members["get"] = get_until_closed
-        return cast("type[RequestHandler]", type(handler.__name__, (handler,), members))
+    if not is_socket:
+        return {"on_finish": on_finish}
+    # Not by on_close: there is none after an `open` that failed.
+    original = cast(Callable[..., Any], get)
+
+    @functools.wraps(original)
+    async def get_until_closed(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            result = original(self, *args, **kwargs)
+            if result is not None:
+                await result
+        finally:
+            self.application.activity.sockets.discard(self)
+
+    return {"on_finish": on_finish, "get": get_until_closed}

@@ -76,7 +76,8 @@ class Application(tornado.web.Application):
         super().__init__([e.rule for e in endpoints], **settings)
         self.endpoints = endpoints
         self.managers = config.managers
-        self.activity = Activity()
+        served = endpoints if default is None else (*endpoints, default)
+        self.activity = Activity(endpoint.target for endpoint in served)
         self.watches = Watches()
         self.readiness = Readiness(self.managers)
         self.forwarded: Callable[[HTTPServerRequest], None] | None = None

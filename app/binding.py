@@ -13,11 +13,16 @@ from typing import Any, cast
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
+from app.activity import counting
+from app.answer import Answer
+from app.cookies_kept import CookiesKept
 from app.default_headers import with_defaults
 from app.guard import guarded
 from app.mixin import SessionMixin
 from app.policy import SessionPolicy
 from app.session_use import MissingSession
+from app.sessions.errors import ConfigurationError
+from app.subclass import subclass
 from app.websocket import Handshake
 
 Convert = Callable[[str], object]
@@ -29,31 +34,41 @@ def bind(
 ) -> type[RequestHandler]:
     """Return a subclass of *handler* that runs within sessions as *policy* says, gets its path
     arguments converted, and says which methods it has to whom it refuses another one.
+
+    Raises `ConfigurationError` where *handler* refuses to be subclassed.
     """
     members: dict[str, Any] = {"write_error": _with_allow(handler)}
-    bases: tuple[type[RequestHandler], ...] = (handler,)
-    if issubclass(handler, SessionMixin):
+    bases: tuple[type[RequestHandler], ...] = ()
+    has_mixin = issubclass(handler, SessionMixin)
+    if has_mixin:
         members["session_policy"] = policy
-        members |= with_defaults(handler)
     elif policy.manager is not None and not hasattr(handler, "session"):
         members["session"] = MissingSession()
+    if has_mixin or policy.authenticated:
+        bases, defaults = with_defaults(handler)
+        members |= defaults
+    if policy.manager is not None:
+        bases = (CookiesKept, *bases)
     if issubclass(handler, SessionMixin) and policy.manager is not None:
         if handler.prepare is not SessionMixin.prepare or _guards_behind(handler):
             members["prepare"] = _before_verb(handler.prepare)
         members |= _verbs(handler, check=policy.authenticated)
+        bases = (Answer, *bases)
         if issubclass(handler, WebSocketHandler):
             members |= _socket(handler, check=policy.authenticated)
-            bases = (handler, Handshake)
+            bases = (Handshake, *bases)
     elif policy.authenticated:
         members |= guarded(handler, policy)
     if converters:
         members["prepare"] = _convert(members.get("prepare", handler.prepare), converters)
-    members |= {
-        "__module__": handler.__module__,
-        "__qualname__": handler.__qualname__,
-        "__doc__": handler.__doc__,
-    }
-    return cast("type[RequestHandler]", type(handler.__name__, bases, members))
+    members |= counting(handler, members.get("get", getattr(handler, "get", None)))
+    try:
+        return subclass(handler, members, bases)
+    except Exception as error:  # of the handler's own __init_subclass__ or metaclass
+        raise ConfigurationError(
+            f"group {policy.group}: a route runs a subclass of its handler, and "
+            f"{handler.__name__} refuses to have one: {error}"
+        ) from error
 
 
 def _guards_behind(handler: type[SessionMixin]) -> bool:

@@ -9,9 +9,10 @@ from typing import Any, cast
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from tornado.httputil import HTTPServerRequest
-from tornado.web import Finish, HTTPError, RequestHandler
+from tornado.web import Finish, RequestHandler
 
-from app.default_headers import NO_HEADERS, PRIVATE, set_defaults, with_defaults
+from app.current_user import knows_its_user, refuse_awaitable
+from app.default_headers import NO_HEADERS, PRIVATE, set_defaults
 from app.policy import SessionPolicy
 from app.sessions.errors import NotAuthenticated, SessionConflict, SessionUnavailable
 from app.sessions.manager import SessionManager
@@ -26,25 +27,32 @@ def guarded(handler: type[RequestHandler], policy: SessionPolicy) -> dict[str, A
     """
     by_session = policy.manager is not None and not knows_its_user(handler)
 
+    async def come_in(self: Any) -> bool:
+        """Return whether it is a user who came in, rather than a preflight."""
+        session = None
+        if by_session and "get_current_user" not in vars(self) and not is_preflight(self):
+            session = await load(self, cast(SessionManager, policy.manager), policy)
+            if session.live:
+                await save(session)  # extends its life
+        user = session.user if session is not None else self.current_user
+        admit(self, policy, user, session)
+        return bool(user)
+
     @functools.wraps(handler.prepare)
     async def prepare(self: Any) -> None:
         self._session_guarded = True
-        session = None
         try:
-            if by_session and not is_preflight(self):
-                session = await load(self, cast(SessionManager, policy.manager), policy)
-                if session.live:
-                    await save(session)  # extends its life
-            user = session.user if session is not None else self.current_user
-            admit(self, policy, user, session)
-        except HTTPError as error:
-            self._session_defaults = headers_of(error)
+            is_user = await come_in(self)
+            if is_user:
+                set_defaults(self, PRIVATE)
+            result = handler.prepare(self)
+            if result is not None:
+                await result
+            if not is_user:  # prepare may have chosen another method than the preflight's
+                admit(self, policy, None, None)
+        except (NotAuthenticated, SessionConflict, SessionUnavailable) as error:
+            self._session_defaults = {**self._session_defaults, **headers_of(error)}
             raise
-        if user:
-            set_defaults(self, PRIVATE)
-        result = handler.prepare(self)
-        if result is not None:
-            await result
 
     @functools.wraps(handler.flush)
     def flush(self: Any, include_footers: bool = False) -> Any:
@@ -54,7 +62,6 @@ def guarded(handler: type[RequestHandler], policy: SessionPolicy) -> dict[str, A
         return handler.flush(self, include_footers)
 
     return {
-        **with_defaults(handler),
         "_session_guarded": False,
         "prepare": prepare,
         "flush": flush,
@@ -86,22 +93,21 @@ def headers_of(error: BaseException | None) -> Mapping[str, str]:
     return NO_HEADERS
 
 
-def knows_its_user(handler: type[RequestHandler]) -> bool:
-    """Tell whether *handler* says by a `get_current_user` of its own who its user is."""
-    definers = (base for base in handler.__mro__ if "get_current_user" in vars(base))
-    return any(base.__module__ not in ("app.mixin", "tornado.web") for base in definers)
-
-
 def admit(
     handler: RequestHandler, policy: SessionPolicy, user: Any, session: Session | None
 ) -> None:
     """Return if *user* is somebody; else raise what the client is answered.
 
     A CORS preflight carries no credentials (Fetch, section 3.2.2): it is the handler's to answer.
+    Raises `TypeError` for an awaitable, which would be somebody in any case.
     Raises `NotAuthenticated` (401), `SessionConflict` (409) for a token that was just replaced, and
     `Finish` after a redirect to the login page.
     """
-    if user or is_preflight(handler):
+    if user:
+        if inspect.isawaitable(user):
+            refuse_awaitable(handler, user)
+        return
+    if is_preflight(handler):
         return
     if session is not None:
         refuse_replaced(session)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from typing import Any, cast
 
 from tornado.web import Finish, RequestHandler
 
+from app.current_user import Assigned, Identity, property_behind, refuse_awaitable
 from app.default_headers import PRIVATE, set_defaults
 from app.guard import admit, load
 from app.policy import SessionPolicy
@@ -26,7 +28,7 @@ class SessionMixin(SessionWebSocket):
     on to the class behind it in the bases, so that a guard of a base class runs.
     """
 
-    _session_identity: tuple[str | None, Any] | None = None  # session.user, and who that is
+    _session_identity: Identity | None = None
 
     @property
     def session(self) -> Session:
@@ -110,17 +112,28 @@ class SessionMixin(SessionWebSocket):
 
     @property
     def current_user(self) -> Any:
-        """Who the user is, by `get_current_user`, asked again when the session's user changes."""
-        user = None if self._session_own is None else self._session_own.user
-        identity = self._session_identity
-        if identity is None or identity[0] != user:
-            identity = self._session_identity = (user, self.get_current_user())
-        return identity[1]
+        """Who the user is, by `get_current_user`, asked again when the session has changed.
+
+        A property of a class behind the mixin is asked each time.
+        """
+        if property_behind(type(self), SessionMixin) is not None:
+            return super().current_user
+        if self._session_identity is None or not self._session_identity.holds(self._session_own):
+            user = self.get_current_user()
+            if inspect.isawaitable(user):
+                refuse_awaitable(self, user)
+            self._session_identity = Identity(self._session_own, user)
+        return self._session_identity.user
 
     @current_user.setter
     def current_user(self, value: Any) -> None:
-        user = None if self._session_own is None else self._session_own.user
-        self._session_identity = (user, value)
+        behind = property_behind(type(self), SessionMixin)
+        if behind is None:
+            self._session_identity = Assigned(self._session_own, value)
+        elif hasattr(behind, "__set__"):
+            behind.__set__(self, value)
+        else:
+            vars(self)["current_user"] = value  # where a cached_property looks
 
     def _session_admit(self) -> None:
         """Raise unless a user is signed in."""

@@ -2,9 +2,9 @@
 
 Tornado has no asynchronous hook between a handler and the head of its response. So the methods that
 serve a request, `prepare`, `data_received` and the verb, are run by `_session_run` (`app.binding`
-binds a route's class to it). While one runs, `finish()` only notes that the response is wanted.
-When it has returned, the changes are committed and then the response leaves. `flush()` commits
-first, too.
+binds a route's class to it). While one runs, `finish()` only notes that the response is wanted
+(`app.answer`). When it has returned, the changes are committed and then the response leaves.
+`flush()` commits first, too.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from tornado.escape import native_str
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
@@ -82,19 +81,6 @@ class SessionResponse(_Handler):
             self._session_complete_head()
         return super().flush(include_footers)
 
-    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
-        if not self._session_running:
-            return super().finish(chunk)
-        if self._session_finishing:
-            if self._session_sending_error:  # send_error() asks twice, to be sure
-                return _done()
-            raise RuntimeError("finish() called twice")
-        if chunk is not None:
-            self.write(chunk)
-        self._session_finishing = True
-        self.write = _refuse_write  # type: ignore[method-assign]  # as Tornado does after finish()
-        return _done()
-
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None))[1]
         self._session_defaults = {**self._session_defaults, **headers_of(error)}
@@ -107,31 +93,6 @@ class SessionResponse(_Handler):
                 show_error_page(session)
         super().send_error(status_code, **kwargs)
         self._session_sending_error = False
-
-    def set_cookie(self, name: str, value: str | bytes, *args: Any, **kwargs: Any) -> None:
-        """Set a cookie, but not the session's, which only the session itself sends."""
-        name = native_str(name)
-        given = {key.lower(): option for key, option in kwargs.items()}  # Tornado takes any case
-        domain = given.get("domain", args[0] if args else None)
-        path = given.get("path", args[2] if len(args) > 2 else "/")
-        at = self.request.path
-        if any(m.cookie.is_same(name, domain, path, at) for m in self._session_managers()):
-            log.warning(
-                "%s: set_cookie(), clear_cookie() and clear_all_cookies() leave the session's "
-                "cookie %s alone; use session.destroy() or session.regenerate()",
-                at,
-                name,
-            )
-            return
-        super().set_cookie(name, value, *args, **kwargs)
-
-    def _session_managers(self) -> Iterable[SessionManager]:
-        """All whose cookies this response may have to send: `session_of` may come later."""
-        policy = self.session_policy
-        if policy is None or policy.manager is None:
-            return ()
-        managers: Iterable[SessionManager] = cast(Any, self.application).managers
-        return managers
 
     def _session_check_prepared(self) -> None:
         """Raise unless the method that comes after `prepare` may run."""
@@ -263,7 +224,7 @@ class SessionResponse(_Handler):
         if own is not None and (self._session_others or not freeze_unchanged(own)):
             await self._session_save(self.get_status())
         if self._session_finishing:
-            super().finish()
+            RequestHandler.finish(self)  # the classes before it have had their say
 
 
 async def _raise(error: BaseException) -> None:
@@ -285,13 +246,3 @@ def _explain_session_in_json(error: TypeError) -> None:
     """Name the mend where a session was given to `write` or `json.dumps`, which take a dict."""
     if "write() only accepts" in str(error) or "Session is not JSON serializable" in str(error):
         error.add_note("The session itself is not a dict; pass dict(self.session)")
-
-
-def _done() -> asyncio.Future[None]:
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.set_result(None)
-    return future
-
-
-def _refuse_write(chunk: object) -> None:
-    raise RuntimeError("Cannot write() after finish()")

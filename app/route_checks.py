@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from tornado.web import RequestHandler
 
-from app.guard import knows_its_user
+from app.current_user import asynchronous, knows_its_user
 from app.mixin import SessionMixin
 from app.path_notation import literal
 from app.routing import Endpoint
@@ -18,7 +19,10 @@ from app.sessions.errors import ConfigurationError
 from app.sessions.manager import SessionManager
 
 MIXINS_PREFIX = "_session_"
-"""What the names begin with that `SessionMixin` keeps for itself."""
+"""What the names begin with that `SessionMixin` keeps for itself, and the guard, too."""
+
+MIXINS_NAMES = {"session", "session_policy"}
+"""Further names that `SessionMixin` keeps for itself."""
 
 
 def check_handler(endpoint: Endpoint) -> None:
@@ -30,7 +34,7 @@ def check_handler(endpoint: Endpoint) -> None:
             "it takes a subclass of tornado.web.RequestHandler"
         )
     if issubclass(handler, SessionMixin):
-        _check_bases(handler, group)
+        _check_mixin(handler, group)
     elif endpoint.policy.manager is not None:
         method = missing_session(handler)
         if method is not None:
@@ -45,10 +49,13 @@ def check_handler(endpoint: Endpoint) -> None:
             "no get_current_user() of its own, so that nobody could come in; set sessions=True, "
             "or authenticated=False"
         )
+    if policy.authenticated or issubclass(handler, SessionMixin):
+        _check_names(handler, group)
+        _check_user_is_known_at_once(handler, group)
     _check_signatures(endpoint)
 
 
-def _check_bases(handler: type[RequestHandler], group: str) -> None:
+def _check_mixin(handler: type[SessionMixin], group: str) -> None:
     bases = handler.__mro__
     torn = [base for base in bases if issubclass(base, SessionMixin) and _is_torn(base)]
     if torn:
@@ -58,17 +65,46 @@ def _check_bases(handler: type[RequestHandler], group: str) -> None:
             f"group {group}: {handler.__name__} has SessionMixin behind RequestHandler; "
             f"write class {wrong.__name__}({', '.join(['SessionMixin', *others])})"
         )
+    check = handler.session_check
+    is_number = isinstance(check, int | float) and not math.isnan(check)
+    if not (is_number or isinstance(check, property)):
+        raise ConfigurationError(
+            f"group {group}: {handler.__name__}.session_check is {check!r}; "
+            "it is a number of seconds"
+        )
+
+
+def _check_names(handler: type[RequestHandler], group: str) -> None:
+    """Refuse what a name would hide that the mixin, or the guard, keeps on the handler."""
+    has_mixin = issubclass(handler, SessionMixin)
+    keeper = "SessionMixin" if has_mixin else "authenticated=True"
     # A class behind the mixin, too: there the mixin's own would take its place.
-    for base in bases:
+    for base in handler.__mro__:
         if base in SessionMixin.__mro__:
             continue
         for name in vars(base):
-            if name.startswith(MIXINS_PREFIX):
-                of = "" if base is handler else f", a base of {handler.__name__},"
-                raise ConfigurationError(
-                    f"group {group}: {base.__name__}{of} defines {name}, but SessionMixin keeps "
-                    f"the names that begin with {MIXINS_PREFIX} for itself; rename it"
-                )
+            if not name.startswith(MIXINS_PREFIX) and not (has_mixin and name in MIXINS_NAMES):
+                continue
+            of = "" if base is handler else f", a base of {handler.__name__},"
+            raise ConfigurationError(
+                f"group {group}: {base.__name__}{of} defines {name}, but {keeper} keeps "
+                f"{_and_names_like(name)} for itself; rename it"
+            )
+
+
+def _and_names_like(name: str) -> str:
+    if name in MIXINS_NAMES:
+        return "that name"
+    return f"the names that begin with {MIXINS_PREFIX}"
+
+
+def _check_user_is_known_at_once(handler: type[RequestHandler], group: str) -> None:
+    method = asynchronous(handler)
+    if method is not None:
+        raise ConfigurationError(
+            f"group {group}: {handler.__name__} takes its user from the coroutine {method}, which "
+            "Tornado does not await, so that everybody would be a user; make it a plain method"
+        )
 
 
 def _is_torn(handler: type[SessionMixin]) -> bool:

@@ -78,6 +78,7 @@ class Session(WorkingCopy):
         self._user = self._persistent = None
         self._rotating = False
         self._ended += 1
+        self._life += 1
 
     def regenerate(self) -> None:
         """Keep the data and replace the token; the old one is dead when the response leaves.

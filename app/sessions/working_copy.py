@@ -39,6 +39,7 @@ class WorkingCopy(DeltaMapping):
     _cookie: str | None = None  # Set-Cookie value that waits for the head of the response
     _saving: asyncio.Future[None] | bool = False  # a commit is in flight; others wait for it
     _extend_from = 0.0  # a commit's time, where that is later than the request's
+    _life = 0  # how many ends it has come through
     _waited = 0.0  # seconds that commits have waited for the store
 
     def __init__(
@@ -106,6 +107,7 @@ class WorkingCopy(DeltaMapping):
         """Let a session that another request ended stay so: no record, no cookie."""
         self._begin(None)
         self._gone = True
+        self._life += 1
         self._cookie = None
 
     def _resume(self, user: str) -> None:
@@ -131,6 +133,21 @@ class WorkingCopy(DeltaMapping):
         refuse_change(stage, left)
         if begins and not self.live and not self._gone:
             refuse_cookie(stage, "a new session")
+
+
+# For the user of a handler
+
+
+def life_of(copy: WorkingCopy) -> tuple[str | None, int]:
+    """Return what stays while the session does, and the user who is signed in."""
+    return copy._user, copy._life
+
+
+def state_of(copy: WorkingCopy) -> object:
+    """Return what is equal as long as nothing that the session holds has changed."""
+    local = copy._local
+    seen = repr(local) if local else None  # a nested value changes from within
+    return copy._user, copy._life, copy._base, seen
 
 
 # For the response

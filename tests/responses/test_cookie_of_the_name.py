@@ -10,7 +10,7 @@ from tornado.web import RequestHandler
 
 from app import Cookie, Group, Route, SessionManager
 from stores import MemoryStore
-from tests.helpers.pages import Keep, Kept, Page
+from tests.helpers.pages import Keep, Kept, Page, SignIn
 from tests.helpers.site import Browser, Site
 
 Act = Callable[[RequestHandler], Any]
@@ -154,3 +154,29 @@ async def test_nor_does_it_hit_the_other_managers_cookie(
     assert len(names(lines)) == len(names(lines, "admin")) == len(names(lines, "theme")) == 1
     assert "Max-Age=1209600" in names(lines, "admin")[0]
     assert "leave the session's cookie admin alone" in caplog.text
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("authenticated", [False, True])
+async def test_a_handler_without_the_mixin_leaves_it_alone(
+    serve: Callable[..., Site], caplog: pytest.LogCaptureFixture, authenticated: bool
+) -> None:
+    class Sets(RequestHandler):
+        def get(self) -> None:
+            self.set_cookie("session", "x")
+            self.set_cookie("theme", "dark")
+
+    routes = Group(
+        "/",
+        Route("sign-in", SignIn),
+        Group("in", Route("", Sets), authenticated=authenticated),
+        Group("off", Route("", Sets), sessions=False),
+        sessions=True,
+    )
+    browser = serve(routes, SessionManager(MemoryStore())).browser()
+    await browser.text("/sign-in")
+    response = await browser.get("/in")
+    assert response.headers.get_list("Set-Cookie") == ["theme=dark; Path=/"]
+    assert "leave the session's cookie session alone" in caplog.text
+    response = await browser.get("/off")
+    assert len(response.headers.get_list("Set-Cookie")) == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tornado.httpclient import HTTPRequest
@@ -13,7 +13,7 @@ from tornado.websocket import WebSocketHandler, websocket_connect
 
 from app import Group, Route, SessionManager, SessionMixin
 from stores import MemoryStore
-from tests.helpers.pages import Page, SignIn, open_page
+from tests.helpers.pages import Keep, Page, SignIn, open_page
 from tests.helpers.site import Site
 
 Serve = Callable[..., Site]
@@ -149,4 +149,83 @@ async def test_it_follows_on_an_open_socket(serve: Serve) -> None:
     await session.commit()
     await socket.write_message("refresh")
     assert await socket.read_message() == "None"
+    socket.close()
+
+
+class ByData(Follows):
+    """Has its users in the session's data."""
+
+    def get_current_user(self) -> Any:
+        return self.session.get("uid", {}).get("name")
+
+    def get(self) -> None:
+        seen = [self.current_user]
+        for step in self.get_arguments("do"):
+            match step.split():
+                case ["set", user]:
+                    self.session["uid"] = {"name": user}
+                case ["nested", user]:
+                    cast(dict[str, Any], self.session["uid"])["name"] = user
+                case ["del"]:
+                    del self.session["uid"]
+                case ["destroy"]:
+                    self.session.destroy()
+            seen.append(self.current_user)
+        self.write(json.dumps(seen))
+
+
+@pytest.mark.gen_test
+async def test_it_follows_the_sessions_data(serve: Serve) -> None:
+    browser = open_page(serve, ByData)
+    seen = json.loads(await browser.text(path("set ada", "nested bob", "del", "set eve")))
+    assert seen == [None, "ada", "bob", None, "eve"]
+    assert json.loads(await browser.text(path("destroy"))) == ["eve", None]
+    assert json.loads(await browser.text(path())) == [None]
+
+
+@pytest.mark.gen_test
+async def test_an_assigned_user_outlives_a_commit_but_no_end(serve: Serve) -> None:
+    class AssignsThenChanges(Page):
+        async def get(self) -> None:
+            self.current_user = "assigned"
+            self.session["kept"] = "after"
+            seen = [self.current_user]
+            await self.session.commit()
+            seen.append(self.current_user)
+            self.session.destroy()
+            seen.append(self.current_user)
+            self.write(json.dumps(seen))
+
+    text = await open_page(serve, AssignsThenChanges).text("/page")
+    assert json.loads(text) == ["assigned", "assigned", None]
+
+
+@pytest.mark.gen_test
+async def test_a_user_of_the_data_is_nobody_once_the_socket_ends(serve: Serve) -> None:
+    class Tells(Feed):
+        def get_current_user(self) -> Any:
+            return self.session.get("kept")
+
+        def open(self) -> None:
+            assert self.current_user == "before"
+
+        def on_session_end(self) -> None:
+            self.write_message(f"ended {self.current_user}")
+
+    class Ends(Page):
+        def get(self) -> None:
+            self.session.destroy()
+
+    routes = Group(
+        "/", Route("keep", Keep), Route("end", Ends), Route("feed", Tells), sessions=True
+    )
+    site = serve(routes, SessionManager(MemoryStore()))
+    browser = site.browser()
+    await browser.text("/keep")
+    cookie = f"session={browser.cookies['session']}"
+    socket = await websocket_connect(
+        HTTPRequest(site.url.replace("http", "ws") + "/feed", headers={"Cookie": cookie})
+    )
+    await browser.text("/end")
+    assert await socket.read_message() == "ended None"
     socket.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 from tornado import gen
 from tornado.httputil import HTTPServerRequest
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import Finish, HTTPError, RequestHandler
 
 from app import Group, Route, SessionManager, SessionMixin
 from stores import MemoryStore
@@ -183,3 +184,66 @@ async def test_get_current_user_behind_the_mixin_counts(serve: Serve) -> None:
     for path in ("/page", "/in"):
         assert await browser.text(path, headers={"X-User": "grace"}) == "grace"
     assert await browser.text("/static") == "static"
+
+
+# Answers that a class behind the mixin completes
+
+
+class Envelopes(RequestHandler):
+    """Puts what is answered into an envelope, and fills an empty answer."""
+
+    def finish(self, chunk: Any = None) -> Any:
+        finished = super().finish({"data": chunk, "left": RAN.count("left")})
+        RAN.append("left")
+        return finished
+
+
+class AnswersBehind(SessionMixin, Envelopes):
+    def get(self) -> Any:
+        self.session["kept"] = "after"
+        match self.get_argument("how"):
+            case "finish":
+                return self.finish({"a": 1})
+            case "list":
+                return self.finish([1, 2])
+            case "raise":
+                raise Finish("raised")
+            case "twice":
+                self.finish("once")
+                self.finish("twice")
+            case "wrong":
+                self.finish(object())
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        self.finish(str(status_code))
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(
+    ("how", "data"),
+    [
+        ("finish", {"a": 1}),
+        ("list", [1, 2]),
+        ("raise", "raised"),
+        ("nothing", None),
+    ],
+)
+async def test_a_class_behind_gets_what_is_answered(
+    serve: Serve, ran: list[str], how: str, data: Any
+) -> None:
+    browser = open_page(serve, AnswersBehind)
+    for _ in range(2):  # the second time there is nothing to save
+        ran.clear()
+        assert json.loads(await browser.text(f"/page?how={how}")) == {"data": data, "left": 0}
+        assert ran == ["left"]
+    assert await kept(browser) == "after"
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("how", ["twice", "wrong"])
+async def test_an_answer_that_fails_behind_saves_nothing(serve: Serve, how: str) -> None:
+    browser = open_page(serve, AnswersBehind)
+    response = await browser.get(f"/page?how={how}")
+    assert response.code == 500
+    assert json.loads(response.body)["data"] == "500"
+    assert await kept(browser) == "nothing"

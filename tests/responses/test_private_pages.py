@@ -216,3 +216,39 @@ async def test_a_new_cookie_goes_with_no_store(serve: Serve) -> None:
         assert response.headers.get_list("Cache-Control") == ["no-store"]
     response = await browser.get("/keep")
     assert response.headers.get_list("Cache-Control") == [PRIVATE]
+
+
+class Nonce(Shows):
+    """Has a nonce for each response, in a default header and in the page."""
+
+    said = 0
+
+    def set_default_headers(self) -> None:
+        Nonce.said += 1
+        self.nonce = f"nonce-{Nonce.said}"
+        self.set_header("Content-Security-Policy", f"script-src '{self.nonce}'")
+
+    def get(self) -> None:
+        self.write(self.nonce)
+
+
+class PlainNonce(RequestHandler):
+    set_default_headers = Nonce.set_default_headers
+    get = Nonce.get
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("authenticated", [False, True])
+async def test_default_headers_are_set_once(serve: Serve, authenticated: bool) -> None:
+    pages = [Route("page", Nonce), Route("plain", PlainNonce), Route("sign-in", SignIn)]
+    inside = Group("in", *pages[:2], authenticated=authenticated)
+    routes = Group("/", pages[2], inside, sessions=True)
+    browser = serve(routes, SessionManager(MemoryStore())).browser()
+    await browser.text("/sign-in")
+    for path in ("/in/page", "/in/plain"):
+        before = Nonce.said
+        response = await browser.get(path)
+        assert Nonce.said == before + 1
+        nonce = response.headers["Content-Security-Policy"].split("'")[1]
+        assert response.body.decode() == nonce
+    assert (await browser.get("/in/page")).headers["Cache-Control"] == PRIVATE

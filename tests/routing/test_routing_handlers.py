@@ -60,6 +60,29 @@ def test_a_handler_without_the_mixin_may_have_them() -> None:
     build(type("Cart", (RequestHandler,), {"_session_save": None}))
 
 
+def test_a_guarded_handler_may_not_have_them() -> None:
+    handler = type("Cart", (RequestHandler,), {"_session_defaults": None})
+    with pytest.raises(ConfigurationError) as raised:
+        build(handler, authenticated=True)
+    assert str(raised.value) == (
+        "group /shop: Cart defines _session_defaults, but authenticated=True keeps the names that "
+        "begin with _session_ for itself; rename it"
+    )
+
+
+@pytest.mark.parametrize("where", ["Cart", "Between", "Behind"])
+@pytest.mark.parametrize("name", ["session", "session_policy"])
+def test_what_the_mixin_offers_is_not_redefined(where: str, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"defines {name}, but SessionMixin keeps that"):
+        build(clashing(where, "own", name))
+
+
+@pytest.mark.parametrize("check", ["30", None, float("nan")])
+def test_a_session_check_is_a_number(check: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"Cart\.session_check is .*; it is a number"):
+        build(clashing("Cart", check, "session_check"))
+
+
 def test_every_name_of_the_mixin_is_looked_for() -> None:
     own = {name for base in SessionMixin.__mro__ for name in vars(base)}
     names = sorted(name for name in own if name.startswith("_session_"))
