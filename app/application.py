@@ -13,6 +13,7 @@ from tornado.httputil import HTTPServerRequest
 
 from app.access_log import log_request
 from app.activity import Activity
+from app.origin import replace_unreadable
 from app.readiness import Readiness
 from app.route_checks import check_login_url
 from app.route_compiler import compile_default, compile_routes
@@ -108,6 +109,8 @@ class Application(tornado.web.Application):
     ) -> Any:  # Tornado's class for it is private
         if self.forwarded is not None:
             self.forwarded(request)
+        if "Origin" in request.headers:
+            replace_unreadable(request)
         if request.method not in ("GET", "HEAD") and is_too_large(request, target_class):
             target_class, target_kwargs = TooLarge, None
         counted = self.activity.begin(request, target_class)
