@@ -40,6 +40,7 @@ class Cookie:
     _needs_secure: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        cookie_rules.check_types(vars(self))
         cookie_rules.check_name(self.name, token.LENGTH)
         if self.domain is not None:
             cookie_rules.check_domain(self.name, self.domain)
