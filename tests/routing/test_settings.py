@@ -44,7 +44,7 @@ def test_a_relative_login_url_is_tornados_where_no_group_guards() -> None:
 def test_a_session_cookie_of_the_xsrf_cookies_name_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="'_xsrf': Tornado's XSRF cookie has that name"):
         build(Route("page", Page), cookie=Cookie(name="_xsrf"), **settings)
-    renamed = {"xsrf_cookie_name": "form"}
+    renamed: dict[str, Any] = {"xsrf_cookie_name": "form"}
     build(Route("page", Page), cookie=Cookie(name="_xsrf"), **settings, **renamed)
     with pytest.raises(ConfigurationError, match="'form': Tornado's XSRF cookie has that name"):
         build(Route("page", Page), cookie=Cookie(name="form"), **settings, **renamed)
@@ -58,7 +58,7 @@ def test_a_route_that_static_files_hide_is_refused(tmp_path: Path, path: str) ->
 
 
 def test_a_static_prefix_of_its_own_counts(tmp_path: Path) -> None:
-    files = {"static_path": str(tmp_path), "static_url_prefix": "/files/"}
+    files: dict[str, Any] = {"static_path": str(tmp_path), "static_url_prefix": "/files/"}
     build(Route("static/x", Plain), **files)
     with pytest.raises(ConfigurationError, match="/files/x is never reached"):
         build(Route("files/x", Plain), **files)
