@@ -47,7 +47,7 @@ class MemoryStore(Store):
 
     @property
     def name(self) -> str:
-        return "memory:"
+        return "memory"
 
     def __len__(self) -> int:
         return sum(map(len, self._groups))

@@ -120,6 +120,8 @@ class SessionManager:
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         has_cookie, tokens = (False, []) if header is None else self.cookie.find(header)
         if not tokens:
+            if has_cookie and header is not None and self.cookie.has_too_many(header):
+                self._warnings.too_many(now)
             has_cookie = has_cookie and not withheld  # a removal would hit the one kept back
             return Session(self, None, Presented(now, has_cookie, over_tls, withheld), stage)
         began = time.monotonic()
