@@ -41,7 +41,7 @@ def static_prefix(settings: Mapping[str, Any]) -> str | None:
 
 def _check_login_url(endpoints: Iterable[Endpoint], url: object) -> None:
     guarded = [e for e in endpoints if e.policy.authenticated]
-    if url is None:
+    if url is None or url == "":  # there is none
         return
     path = _path_here(url, relative=not guarded)
     if not guarded or path is None:

@@ -24,7 +24,7 @@ def build(*routes: Route, cookie: Cookie | None = None, **settings: Any) -> None
     make_app(Config(root, SessionManager(MemoryStore(), cookie=cookie), settings))
 
 
-@pytest.mark.parametrize("url", [5, "", "login", "?login", "http://[", b"/login"], ids=repr)
+@pytest.mark.parametrize("url", [5, 0, "login", "?login", "http://[", b"/login"], ids=repr)
 def test_a_login_url_that_leads_nowhere_is_refused(url: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"login_url is .* begins with /, or a whole URL"):
         build(Route("page", Page), login_url=url)
