@@ -110,7 +110,7 @@ def _configured(call: Call) -> tuple[Config, list[str]]:
 
 def _print_routes(call: Call) -> None:
     config, _ = _configured(call)
-    print(format_routes(config.endpoints))
+    print(format_routes(config.endpoints, config.default))
 
 
 def _print_options(call: Call) -> None:

@@ -13,12 +13,13 @@ from tornado.httputil import HTTPServerRequest
 
 from app.access_log import log_request
 from app.activity import Activity
+from app.origin import replace_unreadable
 from app.readiness import Readiness
-from app.route_checks import check_login_url
 from app.route_compiler import compile_default, compile_routes
 from app.routing import Endpoint, Group
-from app.sessions.errors import SessionUnavailable
+from app.sessions.errors import ConfigurationError, SessionUnavailable
 from app.sessions.manager import SessionManager
+from app.setting_checks import check_settings, check_xsrf_cookie, tell_of_static_files
 from app.too_large import TooLarge, is_too_large
 from app.tornado_log import redact
 from app.watch import Watches
@@ -45,11 +46,17 @@ class Config:
     sessions: SessionManager | None = None
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)  # has cookie_secret
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.settings, Mapping):
+            raise ConfigurationError(
+                f"the settings of Config are {self.settings!r:.60}; they are a dict, or left out"
+            )
+
     @functools.cached_property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The routes with their flags, compiled once. Raises `ConfigurationError`."""
         endpoints = compile_routes(self.routes, self.sessions)
-        check_login_url(endpoints, self.settings.get("login_url"))
+        check_settings(endpoints, self.settings)
         return endpoints
 
     @functools.cached_property
@@ -73,9 +80,12 @@ class Application(tornado.web.Application):
         settings = {**DEFAULTS, **config.settings}
         if default is not None:
             settings["default_handler_class"] = default.target
+        managers = config.managers
+        check_xsrf_cookie(managers, settings)
+        tell_of_static_files(config.routes.authenticated is True, settings)
         super().__init__([e.rule for e in endpoints], **settings)
         self.endpoints = endpoints
-        self.managers = config.managers
+        self.managers = managers
         served = endpoints if default is None else (*endpoints, default)
         self.activity = Activity(endpoint.target for endpoint in served)
         self.watches = Watches()
@@ -109,6 +119,8 @@ class Application(tornado.web.Application):
     ) -> Any:  # Tornado's class for it is private
         if self.forwarded is not None:
             self.forwarded(request)
+        if "Origin" in request.headers:
+            replace_unreadable(request)
         if request.method not in ("GET", "HEAD") and is_too_large(request, target_class):
             target_class, target_kwargs = TooLarge, None
         counted = self.activity.begin(request, target_class)

@@ -28,6 +28,9 @@ from app.websocket import Handshake
 Convert = Callable[[str], object]
 Method = Callable[..., Any]
 
+DELIVERIES = ("on_message", "on_ping", "on_pong")
+"""What Tornado calls with what the client of a WebSocket sent."""
+
 
 def bind(
     handler: type[RequestHandler], policy: SessionPolicy, converters: Mapping[str, Convert]
@@ -102,7 +105,7 @@ def _verbs(handler: type[SessionMixin], *, check: bool) -> dict[str, Method]:
 def _socket(handler: type[SessionMixin], *, check: bool) -> dict[str, Method]:
     """Bind what a WebSocket has besides; a `get` of its own is a verb that comes to `Handshake`."""
     socket = cast("type[WebSocketHandler]", handler)
-    methods = {"on_message": _message(socket.on_message)}
+    methods = {name: _delivered(getattr(socket, name)) for name in DELIVERIES}
     if socket.get is WebSocketHandler.get:
         methods["get"] = _checked(Handshake.get, check)
     else:
@@ -149,14 +152,14 @@ def _finish(original: Method) -> Method:
     return finish
 
 
-def _message(original: Method) -> Method:
+def _delivered(original: Method) -> Method:
     @functools.wraps(original)
-    def on_message(self: SessionMixin, message: str | bytes) -> Any:
+    def deliver(self: SessionMixin, data: str | bytes) -> Any:
         if self._session_socket_ended:  # what the client sent before it heard of the close
             return None
-        return original(self, message)
+        return original(self, data)
 
-    return on_message
+    return deliver
 
 
 def methods_of(handler: type[RequestHandler]) -> list[str]:

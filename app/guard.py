@@ -153,7 +153,10 @@ def _leads_back(url: str, request: HTTPServerRequest) -> bool:
 
     Behind a proxy, the host may have another name here; then the client was sent before.
     """
-    login = urlsplit(urljoin(request.full_url(), url))
+    try:
+        login = urlsplit(urljoin(request.full_url(), url))
+    except ValueError:  # the client's Host is no host
+        return False
     if login.path != request.path:
         return False
     return login.netloc == request.host or request.query.startswith("next=")

@@ -20,11 +20,14 @@ _PLACE = "\0"  # of a parameter
 
 _FOREIGN = re.compile(
     r"""
-    (?<![^/]) (?: : (?=[^\W\d]) \w+     # :name
-                | \( )                  # (group)
-    | \.[+]                             # .+
-    | \$ (?=/|\Z)                       # end$
-    | [\\^|{}\[\]*?<>#]                 # other expressions, globs; a query, a fragment
+    (?<![^\W_]) (?<![\0:)]) :+ (?=[^\W\d])   # :name, x-:name, not a:b or <id>:verb
+    | ://                                    # a whole URL
+    | (?<![^/]) \(                           # (group)
+    | (?<=[^\W_]|\0) \( (?![\0'\d)])         # name(s), <id>(.json), not Foo_(bar), Users(<id>)
+    | \.[+]                                  # .+
+    | (?<=\0) [+] (?=/|\Z)                   # <name>+
+    | \$ (?=/|\Z)                            # end$
+    | [\\^|{}\[\]*?<>#]                      # other expressions, globs; a query, a fragment
     | % (?![0-9A-Fa-f]{2})
     """,
     re.VERBOSE,
@@ -68,8 +71,8 @@ def _check(template: str) -> None:
     if found is not None:
         character = f"%{ord(found[0][0]):02X}"
         raise ConfigurationError(
-            f"{template}: {found[0]!r} cannot stand in a path; {NOTATION} "
-            f"(and {found[0][0]!r} itself {character})"
+            f"{template}: {found[0]!r} cannot stand there; {NOTATION}, "
+            f"and the character {found[0][0]!r} itself {character}"
         )
     if _LEFT_OUT.search(literal(literals)):
         raise ConfigurationError(

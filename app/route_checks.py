@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Mapping
 
 from tornado.web import RequestHandler
 
@@ -27,7 +26,18 @@ MIXINS_NAMES = {"session", "session_policy"}
 
 def check_handler(endpoint: Endpoint) -> None:
     """Refuse a handler that could not serve its route. Raises `ConfigurationError`."""
-    handler, group = endpoint.route.handler, endpoint.policy.group
+    route = endpoint.route
+    handler, group = route.handler, endpoint.policy.group
+    if not isinstance(route.kwargs, Mapping):
+        raise ConfigurationError(
+            f"group {group}: route {route.path!r} has {route.kwargs!r:.60} for its kwargs; "
+            "they are a dict, or left out"
+        )
+    if not isinstance(route.name, str | None):
+        raise ConfigurationError(
+            f"group {group}: route {route.path!r} has {route.name!r:.60} for its name; "
+            "it is a str, or left out"
+        )
     if not (isinstance(handler, type) and issubclass(handler, RequestHandler)):
         raise ConfigurationError(
             f"group {group}: route {endpoint.route.path!r} has {handler!r} for a handler; "
@@ -145,7 +155,8 @@ def check_paths(endpoints: Iterable[Endpoint]) -> None:
             if earlier.template.covers(template):
                 raise _mistake(
                     endpoint,
-                    f"is never reached: {earlier.path} comes first; move it after {endpoint.path}",
+                    f"is never reached: {earlier.path} comes first; "
+                    f"write {endpoint.path} before it",
                 )
         shapes.add(template.shape)
         if template.parameters:
@@ -166,23 +177,6 @@ def check_names(endpoints: Iterable[Endpoint]) -> None:
 
 def _mistake(endpoint: Endpoint, problem: str) -> ConfigurationError:
     return ConfigurationError(f"group {endpoint.policy.group}: {endpoint.path} {problem}")
-
-
-def check_login_url(endpoints: Iterable[Endpoint], url: object) -> None:
-    """Refuse a login page that takes signed-in users only. Raises `ConfigurationError`."""
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts is None or parts.netloc:
-        return
-    for endpoint in endpoints:
-        if endpoint.template.arguments(parts.path) is None:
-            continue
-        if endpoint.policy.authenticated and not knows_its_user(endpoint.route.handler):
-            raise ConfigurationError(
-                f"group {endpoint.policy.group}: the setting login_url leads to {endpoint.path}, "
-                "which takes signed-in users only, so that nobody could sign in; put its route "
-                "into a group with authenticated=False"
-            )
-        return
 
 
 def check_cookies(endpoints: Iterable[Endpoint]) -> None:

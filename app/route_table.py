@@ -8,15 +8,18 @@ from app.policy import SessionPolicy
 from app.routing import Endpoint
 
 
-def format_routes(endpoints: Iterable[Endpoint]) -> str:
-    """Return a table: methods, path, handler, name, and the session flags in force."""
+def format_routes(endpoints: Iterable[Endpoint], default: Endpoint | None = None) -> str:
+    """Return a table: methods, path, handler, name, and the session flags in force.
+
+    *default* answers a path of no route.
+    """
     rows = [("METHODS", "PATH", "HANDLER", "NAME", "SESSIONS")]
-    for endpoint in endpoints:
+    for endpoint in [*endpoints, default] if default is not None else endpoints:
         route = endpoint.route
         rows.append(
             (
                 ",".join(endpoint.methods) or "none",
-                endpoint.path,
+                endpoint.path if endpoint is not default else "(any other)",
                 f"{route.handler.__module__}.{route.handler.__qualname__}",
                 route.name or "-",
                 _flags(endpoint.policy),

@@ -20,10 +20,23 @@ def redact() -> None:
 
 
 def _without_quotations(record: logging.LogRecord) -> bool:
+    if record.msg in _OF_SIGNED_COOKIES:
+        record.args = ("(left out)",)
     if isinstance(record.args, tuple):
         record.args = tuple(map(_quotable, record.args))
     return True
 
+
+_OF_SIGNED_COOKIES = frozenset(
+    f"{what} %r"
+    for what in (
+        "Invalid cookie signature",
+        "Expired cookie",
+        "Cookie timestamp in future; possible tampering",
+        "Tampered cookie",
+    )
+)
+"""What Tornado says of a cookie of `set_signed_cookie`, with its value."""
 
 _SUMMARY = re.compile(r"([A-Z]+ [^?\s]*)\?\S* (\([^()]*\))")
 """A request as Tornado quotes it, with its query string: `GET /path?query (address)`."""
@@ -39,5 +52,9 @@ def _quotable(arg: object) -> object:
     return arg
 
 
+_QUOTED = re.compile(r"['\":]|(?<=Unsupported Transfer-Encoding) ")
+"""What stands before the client's own words in the reasons that Tornado gives."""
+
+
 def _reason(error: HTTPInputError) -> str:
-    return re.split("['\"]", str(error), maxsplit=1)[0].rstrip(" :")
+    return _QUOTED.split(str(error), maxsplit=1)[0].rstrip()

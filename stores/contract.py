@@ -19,6 +19,12 @@ class ConfigurationError(ValueError):
     """A setting that cannot work. Its text names the setting and the mend, and no secret."""
 
 
+def check_bound(name: str, value: object, least: int) -> None:
+    """Raise `ConfigurationError` unless *value* is a whole number, *least* or more."""
+    if type(value) is not int or value < least:
+        raise ConfigurationError(f"{name} is {value!r:.60}: give a whole number, {least} at least")
+
+
 class StoreUnavailable(Exception):
     """The store cannot be reached, is too slow, or refuses the operation.
 
@@ -94,7 +100,11 @@ class Rotation(NamedTuple):
 
 
 class Create(NamedTuple):
-    """Inserts a record. Outcome: `DONE`; `EXISTS` when the id exists (nothing is changed)."""
+    """Inserts a record.
+
+    Outcome: `DONE`; `EXISTS` when the id exists (nothing is changed); `TOO_LARGE` when the store
+    cannot keep a record of this size.
+    """
 
     record: Record
 
@@ -111,7 +121,7 @@ class Update(NamedTuple):
 
     All parts apply together or not at all. Outcome: `DONE`; `MISSING` when the record does not
     exist; `CONFLICT` when *rotation* expects another state than the record's; `TOO_LARGE` when the
-    record would pass *limit*.
+    record would pass *limit*, or what the store can keep.
     """
 
     id: bytes

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from stores.applying import apply_change
-from stores.contract import Change, ConfigurationError, Outcome, Record, Store
+from stores.contract import Change, Outcome, Record, Store, check_bound
 
 log = logging.getLogger(__name__)
 
@@ -25,18 +25,17 @@ class MemoryStore(Store):
 
     When it is full, it evicts sessions whose cookie never came back, then anonymous ones, then
     signed-in ones, each group the least recently used first. An eviction ends a session early. The
-    log tells of the first one of each group, and of each thousandth. Raises `ConfigurationError`
-    for a bound that keeps nothing.
+    log tells of the first one of each group, and of each thousandth. A record that alone takes more
+    than *max_bytes* is refused as too large. Raises `ConfigurationError` for a bound that keeps
+    nothing.
     """
 
     timeout = None
     shared = False
 
     def __init__(self, max_sessions: int = 100_000, max_bytes: int = 256 * 1024 * 1024) -> None:
-        if max_sessions < 1:
-            raise ConfigurationError(f"max_sessions is {max_sessions}: give at least 1")
-        if max_bytes < 1024:
-            raise ConfigurationError(f"max_bytes is {max_bytes}: give at least 1024")
+        check_bound("max_sessions", max_sessions, 1)
+        check_bound("max_bytes", max_bytes, 1024)
         self.max_sessions = max_sessions
         self.max_bytes = max_bytes
         # Packed, a record is half as large, and nothing that the garbage collector walks through.
@@ -48,7 +47,7 @@ class MemoryStore(Store):
 
     @property
     def name(self) -> str:
-        return "memory:"
+        return "memory"
 
     def __len__(self) -> int:
         return sum(map(len, self._groups))
@@ -106,6 +105,9 @@ class MemoryStore(Store):
         outcome, after = apply_change(before, change)
         if after is before:
             return outcome
+        packed = b"" if after is None else _pack(after)
+        if len(packed) + OVERHEAD > self.max_bytes:  # all others would go, and then this one
+            return Outcome.TOO_LARGE
         if group is not None:
             self._bytes -= len(group.pop(id)) + OVERHEAD
         if before is not None and (after is None or after.expires != before.expires):
@@ -114,7 +116,6 @@ class MemoryStore(Store):
             if before is None or after.expires != before.expires:
                 self._note_expiry(after)
             number = SIGNED_IN if after.user is not None else NEW if before is None else ANONYMOUS
-            packed = _pack(after)
             self._groups[number][id] = packed
             self._bytes += len(packed) + OVERHEAD
             self._evict()

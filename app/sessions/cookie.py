@@ -40,6 +40,7 @@ class Cookie:
     _needs_secure: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        cookie_rules.check_types(vars(self))
         cookie_rules.check_name(self.name, token.LENGTH)
         if self.domain is not None:
             cookie_rules.check_domain(self.name, self.domain)
@@ -111,9 +112,12 @@ class Cookie:
         if len(values) == 1:
             value = values[0].strip(" \t")
             return True, [value] if _TOKEN(value) else []
-        values = [value.rstrip(" \t") for value in values]
-        tokens = list(dict.fromkeys(value for value in values if _TOKEN(value)))
+        tokens = _different_tokens(values)
         return True, tokens if len(tokens) <= MAX_CANDIDATES else []
+
+    def has_too_many(self, header: str) -> bool:
+        """Tell whether a `Cookie` header has more tokens than are looked at."""
+        return len(_different_tokens(self._found.findall(header))) > MAX_CANDIDATES
 
     def render(self, value: str, *, max_age: int | None, over_tls: bool) -> str:
         """Return a `Set-Cookie` header value; *max_age* in seconds, `None` for a browser session.
@@ -128,6 +132,11 @@ class Cookie:
         """Return what removes the cookie: a `Set-Cookie` value of the same attributes."""
         removal = self.render("", max_age=0, over_tls=over_tls)
         return f"{removal}; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+def _different_tokens(values: list[str]) -> list[str]:
+    stripped = (value.rstrip(" \t") for value in values)
+    return list(dict.fromkeys(value for value in stripped if _TOKEN(value)))
 
 
 def _canonical(domain: str | None) -> str | None:

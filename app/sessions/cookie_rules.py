@@ -5,10 +5,21 @@ RFC 6265bis and its successor, "Cookies: HTTP State Management Mechanism" (layer
 
 from __future__ import annotations
 
-import ipaddress
 import re
+from collections.abc import Mapping
+from types import NoneType
 
 from stores.contract import ConfigurationError
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "name": (str,),
+    "domain": (str, NoneType),
+    "path": (str,),
+    "secure": (bool, NoneType),
+    "httponly": (bool,),
+    "partitioned": (bool,),
+    "persistent": (bool,),
+}
 
 MAX_PAIR = 4096
 """Bytes of a cookie's name and value together."""
@@ -21,9 +32,23 @@ SAMESITE = ("Lax", "Strict", "None")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 token
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"\.?{_LABEL}(?:\.{_LABEL})*")
-_PATH = re.compile(r"/[!$%&'()*+,\-./0-9:=@A-Z\[\]^_a-z|~]*")  # the rest is percent-encoded in URLs
+_PATH = re.compile(
+    r"/(?:[!$&'()*+,\-./0-9:=@A-Z\[\]^_a-z|~]|%[0-9A-Fa-f]{2})*"  # URLs have the rest encoded
+)
+_ENDS_IN_A_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)")  # URL Standard: IPv4, then
 _SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "gov", "net", "org"})
 _GIVES_NAMES_BELOW = re.compile("ar|au|br|cn|hk|id|il|in|jp|kr|mx|my|nz|sg|th|tr|tw|uk|za")
+
+
+def check_types(attributes: Mapping[str, object]) -> None:
+    """Refuse values of another type: `"no"`, for one, would be taken for true."""
+    for attribute, kinds in _KINDS.items():
+        value = attributes[attribute]
+        if type(value) not in kinds:
+            wanted = " or ".join("None" if kind is NoneType else kind.__name__ for kind in kinds)
+            name = attributes["name"]
+            of = "" if attribute == "name" else f"cookie {name!r}: "
+            raise ConfigurationError(f"{of}{attribute} is {value!r:.60}; it takes {wanted}")
 
 
 def check_name(name: str, value_length: int) -> None:
@@ -79,15 +104,9 @@ def check_domain(name: str, domain: str) -> None:
 def is_host_only(domain: str) -> bool:
     """Tell whether browsers that take this domain at all take it for that one host alone.
 
-    That is an IP address, or a name of one label.
+    That is an IPv4 address, as browsers read one, or a name of one label.
     """
-    if "." not in domain.lstrip("."):
-        return True
-    try:
-        ipaddress.ip_address(domain)
-    except ValueError:
-        return False
-    return True
+    return "." not in domain.lstrip(".") or _ENDS_IN_A_NUMBER.fullmatch(domain) is not None
 
 
 def check_path(name: str, path: str) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from app.sessions import token
-from app.sessions.cookie import Cookie
+from app.sessions.cookie import MAX_CANDIDATES, Cookie
 from stores.contract import Record
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ class CookieWarnings:
 
     def __init__(self, cookie: Cookie) -> None:
         self._cookie = cookie
-        self._several, self._withheld = _Seldom(), _Seldom()
+        self._several, self._withheld, self._too_many = _Seldom(), _Seldom(), _Seldom()
 
     def several(self, records: Sequence[Record], now: float) -> None:
         """Tell that a request presents the tokens of several sessions."""
@@ -31,6 +31,18 @@ class CookieWarnings:
                 len(records),
                 self._cookie.name,
                 ", ".join(token.public_id(record.id) for record in records),
+                _more(untold),
+            )
+
+    def too_many(self, now: float) -> None:
+        """Tell that a request presents more tokens than are looked at."""
+        if (untold := self._too_many.pass_(now)) is not None:
+            log.warning(
+                "a request presents more than %d different tokens in the cookie %s, and none is "
+                "looked at%s; a sign-in cannot help while its browser sends them all: give the "
+                "cookie one domain and path, or the prefix __Host-",
+                MAX_CANDIDATES,
+                self._cookie.name,
                 _more(untold),
             )
 

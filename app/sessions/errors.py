@@ -40,6 +40,9 @@ __all__ = [
 class SessionError(Exception):
     """Anything that goes wrong with a session."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"  # Tornado's `HTTPError` would leave it out
+
 
 class SessionsOff(SessionError, RuntimeError):
     """The handler's group has no sessions, or they are not loaded yet; the text says which."""
@@ -59,7 +62,9 @@ class SessionTooLarge(SessionError, HTTPError):
     def __init__(self, size: int | None, max_bytes: int, key: str = "") -> None:
         self.size = size
         self.max_bytes = max_bytes
-        what = f"{size} bytes" if size is not None else "too much, by requests at the same time"
+        what = f"{size} bytes"
+        if size is None:
+            what = "too much for its store, or by requests at the same time"
         largest = f", most of it under the key {key[:40]!r}" if key else ""
         HTTPError.__init__(
             self, 413, f"the session would hold {what}{largest}; max_bytes is {max_bytes}"

@@ -14,9 +14,7 @@ from app.sessions import token
 from app.sessions.cookie import Cookie
 from app.sessions.cookie_warnings import CookieWarnings
 from app.sessions.endings import Endings
-from app.sessions.errors import (
-    ConfigurationError,
-)
+from app.sessions.errors import ConfigurationError
 from app.sessions.gateway import Gateway
 from app.sessions.pending import Presented
 from app.sessions.recognition import (
@@ -32,7 +30,7 @@ from app.sessions.session import Session
 from app.sessions.stage import Stage
 from app.sessions.timeouts import Timeouts
 from app.sessions.writer import Writer
-from stores.contract import Record, Store
+from stores.contract import Record, Store, check_bound
 
 Key = tuple[bytes, bytes]
 """A record's id and the hash of the secret that opens it."""
@@ -62,8 +60,9 @@ class SessionManager:
                 f"SessionManager takes a store, not {type(store).__name__}: "
                 "MemoryStore(), or open_store(url)"
             )
-        if max_bytes < 2:
-            raise ConfigurationError(f"max_bytes is {max_bytes}: an empty session takes 2")
+        if not isinstance(cookie, Cookie | None):
+            raise ConfigurationError(f"cookie is {cookie!r:.60}; write cookie=Cookie(name='...')")
+        check_bound("max_bytes", max_bytes, 2)  # an empty session takes them
         self.store = store
         self.cookie = cookie or Cookie()
         self.idle_timeout = idle_timeout
@@ -121,6 +120,8 @@ class SessionManager:
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         has_cookie, tokens = (False, []) if header is None else self.cookie.find(header)
         if not tokens:
+            if has_cookie and header is not None and self.cookie.has_too_many(header):
+                self._warnings.too_many(now)
             has_cookie = has_cookie and not withheld  # a removal would hit the one kept back
             return Session(self, None, Presented(now, has_cookie, over_tls, withheld), stage)
         began = time.monotonic()

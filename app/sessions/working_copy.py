@@ -128,6 +128,9 @@ class WorkingCopy(DeltaMapping):
         if stage is ERROR_PAGE:
             log.warning("a change of the session on an error page is not saved; change it earlier")
             return
+        if stage is ON_SOCKET and self._gone:
+            log.warning("a change of the session on a WebSocket is not saved: the session ended")
+            return
         replaced = self._presented.replaced
         left = 1 if replaced is None else grace_left(replaced, self._manager.clock())
         refuse_change(stage, left)

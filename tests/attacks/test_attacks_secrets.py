@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tornado.web import HTTPError
+from tornado.web import HTTPError, create_signed_value
 
 from app import Config, Group, Route, SessionManager, make_app
 from app.sessions import token
@@ -204,11 +204,34 @@ async def test_a_malformed_request_leaves_no_cookie_in_the_log(
             f"Cookie session={tokens[0]}",
             f"session={tokens[0]}: Cookie",
             f"Host: session={tokens[0]}",
+            f"Content-Length: {tokens[0]}",
+            f"Transfer-Encoding: {tokens[0]}",
+            f"Content-Length: 1\r\nContent-Length: {tokens[0]}",
         ):
             async with RawConnection(site) as connection:
                 connection.send("GET", "/kept", header)
                 assert b" 400 " in (await connection.read_to_end()).split(b"\r\n")[0]
     assert logging.getLogger("tornado.general").filters
+
+
+class Signed(Page):
+    def get(self) -> None:
+        self.write(str(self.get_signed_cookie("theme", max_age_days=1)))
+
+
+@pytest.mark.gen_test
+async def test_a_signed_cookie_that_is_refused_is_not_quoted(
+    serve: Callable[..., Site], caplog: pytest.LogCaptureFixture
+) -> None:
+    site = serve(Group("/", Route("signed", Signed)), cookie_secret=PASSWORD)
+    old = create_signed_value(PASSWORD, "theme", VALUE, version=1, clock=lambda: 1e9)
+    forged = create_signed_value(PASSWORD + "!", "theme", VALUE, version=1)
+    for value in (old, forged):
+        response = await site.fetch("/signed", headers={"Cookie": f"theme={value.decode()}"})
+        assert response.body == b"None"
+        assert value.decode() not in caplog.text
+    assert "Invalid cookie signature '(left out)'" in caplog.text
+    assert "Expired cookie '(left out)'" in caplog.text
 
 
 @pytest.mark.gen_test

@@ -46,6 +46,8 @@ FOREIGN = [
     {"Sec-Fetch-Site": "same-site"},
     {"Origin": "https://elsewhere.example"},
     {"Origin": "null"},
+    {"Origin": "http://["},
+    {"Origin": "http://[::1"},
     {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"},
 ]
 

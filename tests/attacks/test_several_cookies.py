@@ -167,6 +167,18 @@ async def test_more_tokens_than_a_browser_has_places_open_none(site: Site, store
 
 
 @pytest.mark.gen_test
+async def test_the_log_tells_of_too_many_once(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A sign-in cannot help there; what only looks like a token does not count."""
+    tokens = [f"{i:053d}A" for i in range(MAX_CANDIDATES + 1)]
+    await who(Jar(site, *tokens[1:], *tokens[1:], *["x"] * 20))
+    assert "none is looked at" not in caplog.text
+    for _ in range(3):
+        await who(Jar(site, *tokens))
+    (line,) = [m for m in caplog.messages if "none is looked at" in m]
+    assert "more than 16 different tokens in the cookie session" in line
+
+
+@pytest.mark.gen_test
 async def test_the_log_tells_of_several_without_a_token(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,7 +14,16 @@ from stores import MemoryStore
 from tests.helpers.clock import FakeClock
 from tests.helpers.site import Site
 from tests.helpers.stores_for_tests import FaultyStore
-from tests.helpers.websockets import Talk, ask, closing_code, leave, open_socket, talk, talking
+from tests.helpers.websockets import (
+    Talk,
+    ask,
+    closing_code,
+    eventually,
+    leave,
+    open_socket,
+    talk,
+    talking,
+)
 
 Serve = Callable[..., Site]
 
@@ -164,6 +173,43 @@ async def test_what_the_end_of_the_session_drops_is_not_told(
     while site.application.activity.sockets:
         await asyncio.sleep(0.005)
     assert "never saved" not in caplog.text
+
+
+class ChangesLate(Talk):
+    """Changes the session when the message has waited, and commits or not."""
+
+    async def on_message(self, message: str | bytes) -> None:
+        self.got.append(str(message))
+        await self.gate.wait()
+        self.session["late"] = "secret value"
+        if message == "commit":
+            await self.session.commit()
+        self.got.append("changed")
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("message", ["commit", "leave"])
+async def test_a_change_after_the_end_is_told(
+    serve: Serve, store: FaultyStore, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The message was in flight when the session ended."""
+    handler = talk(ChangesLate)
+    browser = serve(talking(handler), SessionManager(store)).browser()
+    await browser.text("/do/keep")
+    socket = await open_socket(browser)
+    await socket.write_message(message)
+    await eventually(lambda: handler.got)
+    await browser.text("/do/destroy")
+    (made,) = handler.made
+    await eventually(lambda: made.ends)
+    store.calls.clear()
+    handler.gate.set()
+    await eventually(lambda: handler.got == [message, "changed"])
+    await leave(socket)
+    assert store.kinds == []
+    told = "a change of the session on a WebSocket is not saved: the session ended"
+    assert caplog.messages.count(told) == 1
+    assert "secret" not in caplog.text
 
 
 @pytest.mark.gen_test

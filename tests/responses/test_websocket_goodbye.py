@@ -14,6 +14,7 @@ from tests.helpers.stores_for_tests import SpyStore
 from tests.helpers.websockets import (
     Talk,
     closing_code,
+    eventually,
     open_socket,
     stays,
     talk,
@@ -66,6 +67,32 @@ async def test_an_own_on_session_end_may_say_goodbye(
     handler.gate.set()
     assert await closing_code(socket) == 4000
     assert handler.got == []
+
+
+class Pinged(SaysGoodbye):
+    def on_ping(self, data: bytes) -> None:
+        self.got.append(f"ping {data.decode()}")
+
+    def on_pong(self, data: bytes) -> None:
+        self.got.append(f"pong {data.decode()}")
+
+
+@pytest.mark.gen_test
+async def test_no_ping_is_delivered_after_the_end(serve: Serve, manager: SessionManager) -> None:
+    handler = talk(Pinged)
+    browser = serve(talking(handler), manager).browser()
+    await browser.text("/do/keep")
+    socket = await open_socket(browser)
+    (made,) = handler.made
+    socket.ping(b"before")
+    made.ping(b"before")
+    await eventually(lambda: {"ping before", "pong before"} <= {*handler.got})
+    await browser.text("/do/destroy")
+    assert await socket.read_message() == "bye"
+    socket.ping(b"after")
+    assert await stays(lambda: "ping after" not in handler.got, browser)
+    handler.gate.set()
+    assert await closing_code(socket) == 4000
 
 
 @pytest.mark.gen_test

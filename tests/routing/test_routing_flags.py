@@ -249,3 +249,12 @@ def test_the_tree_shows_methods_paths_handlers_names_and_flags() -> None:
     off = "off (sessions=False on /in/off)"
     own = "off (sessions=False on /in/own), authenticated"
     assert [row[4] for row in table[2:]] == [on, on, off, f"{on}, read_only, authenticated", own]
+
+
+def test_the_table_shows_what_answers_any_other_path() -> None:
+    settings = {"default_handler_class": Keep}
+    root = Group("/", Route("", Keep), sessions=True, read_only=True)
+    config = Config(root, SessionManager(MemoryStore()), settings)
+    line = format_routes(config.endpoints, config.default).splitlines()[-1]
+    assert line.split()[1:3] == ["(any", "other)"]
+    assert line.endswith("on (cookie session, by group /), read_only")

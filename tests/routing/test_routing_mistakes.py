@@ -95,8 +95,8 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
         lambda: build(Route("<a>/<a>", any_verb("a"))),
         "the parameter 'a' is declared twice",
     ),
-    ("bracket left open", lambda: build(Route("<a", Plain)), "cannot stand in a path"),
-    ("query in a path", lambda: build(Route("a?b=c", Plain)), "cannot stand in a path"),
+    ("bracket left open", lambda: build(Route("<a", Plain)), "cannot stand there"),
+    ("query in a path", lambda: build(Route("a?b=c", Plain)), "cannot stand there"),
     (
         "mixin behind RequestHandler",
         lambda: build(Route("a", type("Wrong", (RequestHandler, Mixin), {}))),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -41,14 +40,3 @@ async def test_handlers_added_for_a_host_come_before_the_routes(serve: Serve) ->
     assert (await site.fetch("/me")).body == b"plain"
     assert (await site.fetch("/me", headers=elsewhere)).body == b"none"
     assert (await site.fetch("/other", headers=elsewhere)).body == b"plain"
-
-
-@pytest.mark.gen_test
-async def test_tornados_static_files_come_before_the_routes(serve: Serve, tmp_path: Path) -> None:
-    (tmp_path / "robots.txt").write_text("from the folder")
-    site = serve(
-        Group("/", Route("robots.txt", Plain), Route("me", Plain)),
-        static_path=str(tmp_path),
-    )
-    assert (await site.fetch("/robots.txt")).body == b"from the folder"
-    assert (await site.fetch("/me")).body == b"plain"

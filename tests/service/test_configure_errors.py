@@ -32,6 +32,7 @@ def start_broken(tmp_path: Path) -> Iterator[Start]:
 
 
 CONFIG = "from app import Config, Group\ndef configure(options):\n"
+WITH_A_TEXT = "import app, stores; app.SessionManager(stores.MemoryStore(), cookie='session')"
 ERRORS = [
     ("\n\nx = = 1\n", "configure.py, line 3: invalid syntax"),
     ("import no_such_module\n", "configure.py, line 1: ModuleNotFoundError: No module named"),
@@ -40,6 +41,9 @@ ERRORS = [
     ("x = 1\n", "cannot import name 'configure'"),
     (CONFIG + "    return options.nope\n", "configure.py, line 3: AttributeError"),
     (CONFIG + "    return None\n", "configure() returned NoneType in place of a Config"),
+    (CONFIG + "    return Config(Group('/'), None, None)\n", "the settings of Config are None"),
+    (CONFIG + "    return Config(Group('/'), setings={})\n", "argument 'setings'"),
+    (CONFIG + f"    {WITH_A_TEXT}\n", "cookie is 'session'; write cookie=Cookie("),
     (CONFIG + "    return Config(None)\n", "group /: None is neither a Route nor a Group"),
     (CONFIG + "    raise KeyError('a\\nb')\n", "configure.py, line 3: KeyError: "),
     (CONFIG + "    raise OSError('to mongodb://a:hunter2@b')\n", "OSError: to mongodb://***@b"),

@@ -100,7 +100,7 @@ def test_the_start_up_line_says_address_store_and_how_to_stop(start: Start) -> N
     service = start("--port=0")
     (line,) = [line for line in service.output.splitlines() if "serving on" in line]
     assert f"http://localhost:{service.port}" in line
-    assert "memory:" in line
+    assert "sessions in memory;" in line
     assert "stop with Ctrl-C or SIGTERM" in line
 
 
@@ -179,5 +179,5 @@ def test_the_environment_names_the_store_without_its_password(start: Start, leve
 
 def test_the_command_line_goes_before_the_environment(start: Start) -> None:
     service = start("--port=0", "--store=memory:", SESSION_STORE="mongodb://127.0.0.1:1/none")
-    assert "sessions in memory:;" in service.output
+    assert "sessions in memory;" in service.output
     assert service.get("/readyz").status == 200

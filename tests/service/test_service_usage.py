@@ -117,6 +117,7 @@ def test_a_bad_store_url_is_refused_without_its_password(url: str) -> None:
         open_store(url)
     assert "\n" not in str(raised.value)
     assert "hunter" not in str(raised.value)
+    assert len(str(raised.value)) < 200
 
 
 @pytest.mark.parametrize(
@@ -151,6 +152,6 @@ def test_a_log_file_nobody_can_write_is_one_line_and_status_2(tmp_path: Path) ->
 
 def test_several_processes_with_memory_are_refused() -> None:
     line = refused("--processes=2")
-    assert "'memory:'" in line
+    assert "'memory'" in line
     assert "each would have sessions of its own" in line
     assert "--store=mongodb://" in line

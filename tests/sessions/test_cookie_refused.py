@@ -43,6 +43,19 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"domain": "com"}, "leave domain=None"),
     ({"domain": "co.uk"}, "no cookie for a public suffix"),
     ({"domain": ".COM.au"}, "no cookie for a public suffix"),
+    ({"domain": "127.1"}, "leave domain=None"),
+    ({"domain": "0x7f.1"}, "leave domain=None"),
+    ({"domain": "example.0x"}, "leave domain=None"),
+    ({"domain": 5}, "domain is 5; it takes str or None"),
+    ({"name": None}, "name is None; it takes str"),
+    ({"path": None}, "path is None; it takes str"),
+    ({"secure": "no"}, "secure is 'no'; it takes bool or None"),
+    ({"httponly": "no"}, "httponly is 'no'; it takes bool"),
+    ({"httponly": None}, "httponly is None; it takes bool"),
+    ({"partitioned": 1}, "partitioned is 1; it takes bool"),
+    ({"persistent": "no"}, "persistent is 'no'; it takes bool"),
+    ({"path": "/%zz"}, "percent-encode other characters"),
+    ({"path": "/100%"}, "percent-encode other characters"),
     ({"path": ""}, "must begin with /"),
     ({"path": "app"}, "must begin with /"),
     ({"path": "/a;b"}, "must begin with /"),
@@ -126,6 +139,25 @@ TIMES: list[tuple[dict[str, Any], str]] = [
 def test_time_outs_that_nobody_keeps_are_refused(times: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         SessionManager(MemoryStore(), **times)
+    assert text in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"cookie": "session"}, "cookie is 'session'; write cookie=Cookie(name="),
+        ({"cookie": Cookie}, "write cookie=Cookie(name="),
+        ({"max_bytes": 1}, "max_bytes is 1: give a whole number, 2 at least"),
+        ({"max_bytes": 2.5}, "max_bytes is 2.5: give a whole number"),
+        ({"max_bytes": float("nan")}, "max_bytes is nan: give a whole number"),
+        ({"max_bytes": "64"}, "max_bytes is '64': give a whole number"),
+    ],
+)
+def test_a_managers_settings_of_another_type_are_refused(
+    settings: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        SessionManager(MemoryStore(), **settings)
     assert text in str(raised.value)
 
 

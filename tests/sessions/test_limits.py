@@ -282,3 +282,9 @@ async def test_a_refused_nested_value_is_500_and_writes_nothing(
     assert response.code == 500
     assert "Set-Cookie" not in response.headers
     assert store.calls == []
+
+
+def test_an_errors_repr_has_its_text() -> None:
+    shown = repr(SessionTooLarge(9, 5, "cart"))
+    assert shown.startswith('SessionTooLarge("HTTP 413: ')
+    assert "the session would hold 9 bytes, most of it under the key" in shown

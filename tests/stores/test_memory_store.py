@@ -6,11 +6,14 @@ import gc
 import logging
 import time
 import tracemalloc
+from typing import Any
 
 import pytest
 
+from app import SessionManager
+from app.sessions.errors import SessionTooLarge
 from stores import ConfigurationError, MemoryStore, Store
-from stores.contract import Create, Delete, Update
+from stores.contract import Create, Delete, Outcome, Update
 from tests.helpers.records import make_record, make_rotation
 from tests.store_contract import StoreContract
 
@@ -139,8 +142,32 @@ async def test_sweeps_go_step_by_step_between_other_changes() -> None:
     assert await store.sweep(died + 120, 7) == 1
 
 
-def test_a_store_for_no_session_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="at least 1"):
-        MemoryStore(max_sessions=0)
-    with pytest.raises(ConfigurationError, match="at least 1024"):
-        MemoryStore(max_bytes=1)
+@pytest.mark.parametrize("bound", [0, 1.5, float("nan"), "5", None, True], ids=repr)
+def test_a_bound_that_is_none_is_refused(bound: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"max_sessions is .*: give a whole number, 1 at "):
+        MemoryStore(max_sessions=bound)
+    with pytest.raises(ConfigurationError, match=r"max_bytes is .*: give a whole number, 1024 at "):
+        MemoryStore(max_bytes=bound)
+
+
+@pytest.mark.gen_test
+async def test_a_record_over_the_whole_bound_evicts_nobody() -> None:
+    store = MemoryStore(max_bytes=5000)
+    small, large = make_record(user="ada"), make_record(data={"k": "x" * 6000})
+    assert await store.write([Create(small)]) == [Outcome.DONE]
+    assert await store.write([Create(large)]) == [Outcome.TOO_LARGE]
+    assert await store.write([Update(small.id, {"k": "x" * 6000})]) == [Outcome.TOO_LARGE]
+    rotation = make_rotation(small, user="eve")
+    update = Update(small.id, {"k": "x" * 6000}, rotation=rotation)
+    assert await store.write([update]) == [Outcome.TOO_LARGE]
+    assert await store.load([small.id, large.id]) == {small.id: small}
+    assert store.size < 1000
+
+
+@pytest.mark.gen_test
+async def test_a_session_that_its_store_cannot_hold_is_413() -> None:
+    manager = SessionManager(MemoryStore(max_bytes=5000))
+    session = await manager.load(None)
+    session["k"] = "x" * 6000
+    with pytest.raises(SessionTooLarge, match="too much for its store"):
+        await session.commit()
