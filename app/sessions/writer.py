@@ -91,7 +91,7 @@ class Writer:
 
         Raises `SessionUnavailable`.
         """
-        found = await self._gateway.load(record.id, since)
+        found = await self._undoer.load(record.id, record.secret_hash, since)
         if found is None or not self._timeouts.is_alive(found, self._clock()):
             self._endings.tell(record.id)
             return None
@@ -107,7 +107,8 @@ class Writer:
         """Return what the tokens of *records*, found current before, are if it is *late* now."""
         if not records or not late:
             return [CURRENT] * len(records)
-        found = await self._gateway.load_each([record.id for record in records], since)
+        ids, hashes = [r.id for r in records], [r.secret_hash for r in records]
+        found = await self._undoer.load_each(ids, hashes, since)
         now = self._clock()
         return [
             UNKNOWN
@@ -145,7 +146,7 @@ class Writer:
                 return Saved(record, self._make_cookie(pending, record, secret, now))
             if outcome not in (Outcome.CONFLICT, Outcome.MISSING):
                 raise self._refusal(outcome, pending)
-            found = await self._gateway.load(saved.id, since)
+            found = await self._undoer.load(saved.id, saved.secret_hash, since)
             if found is None or not self._timeouts.is_alive(found, self._clock()):
                 self._endings.tell(saved.id)
                 return Saved(None, gone=True)
