@@ -149,7 +149,10 @@ class Writer:
             found = await self._undoer.load(saved.id, saved.secret_hash, since)
             if found is None or not self._timeouts.is_alive(found, self._clock()):
                 self._endings.tell(saved.id)
-                return Saved(None, gone=True)
+                if not pending.signs_in or self._timeouts.is_alive(found or saved, self._clock()):
+                    return Saved(None, gone=True)
+                # It expired; nobody ended it, so that the sign-in begins a session of its own.
+                return await self._replace(pending._replace(record=None), False, since)
             if not compare_digest(found.secret_hash, saved.secret_hash):
                 if not pending.signs_in:
                     raise SessionConflict(
