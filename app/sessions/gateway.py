@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from app.sessions import token
 from app.sessions.batching import Batcher
 from app.sessions.errors import SessionUnavailable
+from app.sessions.soundness import flaw_of, is_sound
 from app.sessions.sweeper import Sweeper
 from stores.contract import (
     Change,
@@ -69,7 +70,9 @@ class Gateway:
                 raise self._failure(error) from None
         else:
             answer = await self._loads.submit(id, _passed(since))
-        return answer if answer is None or type(answer) is Record else self._resolve(id, answer)
+        if answer is None or (type(answer) is Record and is_sound(id, answer)):
+            return answer
+        return self._resolve(id, answer)
 
     async def load_each(
         self, ids: Sequence[bytes], since: float | None = None
@@ -178,7 +181,8 @@ class Gateway:
     async def _send_writes(
         self, changes: Sequence[Change], waited: float
     ) -> Sequence[Outcome | StoreUnavailable]:
-        outcomes = await self._call(waited, self.store.write, changes)
+        # A tuple, which no store can empty or reorder.
+        outcomes = await self._call(waited, self.store.write, tuple(changes))
         try:
             if len(outcomes) != len(changes):
                 self._refuse(len(outcomes), len(changes))
@@ -200,8 +204,12 @@ class Gateway:
 
         Raises what a part of the store failed with.
         """
-        if answer is None or isinstance(answer, Record):
+        if answer is None:
             return answer
+        if isinstance(answer, Record):
+            if is_sound(id, answer):
+                return answer
+            answer = Unreadable(flaw_of(answer))
         if not isinstance(answer, Unreadable):
             raise self._wrong("load()", answer, "a Record")
         if id not in self._told_unreadable and len(self._told_unreadable) < MAX_TOLD:
