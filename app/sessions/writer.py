@@ -71,7 +71,8 @@ class Writer:
                 standings = await self._standings(presented.several, late, since)
                 await self._end(presented.several, standings, since)
             return await self._rotate(pending, saved, expires, since)
-        seen = None if expires is None else pending.extend_from
+        # Told with every write; `expires`, which stores have an index of, is told less often.
+        seen = pending.extend_from
         update = Update(
             saved.id, pending.changed, pending.removed, expires, None, seen, self._limit
         )
@@ -124,7 +125,7 @@ class Writer:
     ) -> Saved:
         """Replace the token, with what else changed, of the record as the store has it by now."""
         await self._undoer.settle(saved.id, since)
-        seen = None if expires is None else pending.extend_from
+        seen = pending.extend_from
         for _ in range(MAX_ROTATIONS):
             now = self._clock()
             rotation, secret = rotate(
