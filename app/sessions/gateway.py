@@ -43,6 +43,8 @@ class Gateway:
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
         self.store = store
         self._never_waits = store.timeout is None  # so there is nothing to put together
+        self.closed = False
+        """Whether it was closed and no request has begun since: those in flight open nothing."""
         self._opened = False
         self._opening: asyncio.Task[None] | None = None
         name = f"store {store.name}"
@@ -61,8 +63,7 @@ class Gateway:
         Raises `SessionUnavailable`.
         """
         if not self._opened:
-            since = time.monotonic() if since is None else since
-            await self.open()
+            since = await self._open_for(since)
         if self._never_waits:
             try:
                 answer = (await self.store.load((id,))).get(id)
@@ -79,8 +80,7 @@ class Gateway:
     ) -> list[Record | None]:
         """Return the record of each id, or `None`. Raises `SessionUnavailable`."""
         if not self._opened:
-            since = time.monotonic() if since is None else since
-            await self.open()
+            since = await self._open_for(since)
         if self._never_waits:
             answers = await self._send_loads(ids)
         else:
@@ -93,8 +93,7 @@ class Gateway:
         Raises `SessionUnavailable`.
         """
         if not self._opened:
-            since = time.monotonic() if since is None else since
-            await self.open()
+            since = await self._open_for(since)
         if self._never_waits:
             try:
                 outcomes = await self.store.write((change,))
@@ -119,8 +118,7 @@ class Gateway:
         if not changes:
             return []
         if not self._opened:
-            since = time.monotonic() if since is None else since
-            await self.open()
+            since = await self._open_for(since)
         if self._never_waits:
             answers = await self._send_writes(changes, 0.0)
         else:
@@ -138,6 +136,7 @@ class Gateway:
 
     async def open(self) -> None:
         """Open the store unless it is open; who comes while it is being opened waits along."""
+        self.closed = False
         if self._opened:
             return
         if self._opening is None:
@@ -151,7 +150,8 @@ class Gateway:
             raise
 
     async def close(self) -> None:
-        """Close the store; it is opened again if it is used again."""
+        """Close the store; a request that begins later opens it again."""
+        self.closed = True
         self._sweeper.stop()
         if self._opening is not None:
             self._opening.cancel()
@@ -159,6 +159,14 @@ class Gateway:
         await self._loads.stop()
         await self._writes.stop()
         await self.store.close()
+
+    async def _open_for(self, since: float | None) -> float:
+        """Open the store for a call that waits *since* then, or since now; return which."""
+        if self.closed:
+            raise SessionUnavailable(f"store {self.store.name}: it was closed")
+        since = time.monotonic() if since is None else since
+        await self.open()
+        return since
 
     async def _open(self) -> None:
         try:

@@ -117,6 +117,7 @@ class SessionManager:
         *withheld* says that a browser keeps the session's cookie back from this request. Raises
         `SessionUnavailable`. The store is asked only for what has the form of a token.
         """
+        self._gateway.closed = False  # for whoever begins now, it is opened again
         now = self.clock()
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         has_cookie, tokens = (False, []) if header is None else self.cookie.find(header)
