@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.guard import knows_its_user
+from app.current_user import knows_its_user
 from app.path_notation import literal
 from app.routing import Endpoint
 from app.sessions.errors import ConfigurationError

@@ -55,7 +55,7 @@ class Record(NamedTuple):
     authenticated: float | None = None
     """Unix time in seconds at which the user last proved who he is."""
     seen: float | None = None
-    """Unix time in seconds of the last touch; `None` in a record from before that was kept."""
+    """Unix time in seconds of the last request that wrote or touched; `None` in older records."""
 
     def __repr__(self) -> str:
         return f"<Record {self.id.hex()}>"

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from app.sessions import token
 from app.sessions.batching import Batcher
 from app.sessions.errors import SessionUnavailable
+from app.sessions.soundness import flaw_of, is_sound
 from app.sessions.sweeper import Sweeper
 from stores.contract import (
     Change,
@@ -42,6 +43,8 @@ class Gateway:
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
         self.store = store
         self._never_waits = store.timeout is None  # so there is nothing to put together
+        self.closed = False
+        """Whether it was closed and no request has begun since: those in flight open nothing."""
         self._opened = False
         self._opening: asyncio.Task[None] | None = None
         name = f"store {store.name}"
@@ -60,8 +63,7 @@ class Gateway:
         Raises `SessionUnavailable`.
         """
         if not self._opened:
-            since = time.monotonic() if since is None else since
-            await self.open()
+            since = await self._open_for(since)
         if self._never_waits:
             try:
                 answer = (await self.store.load((id,))).get(id)
@@ -69,15 +71,16 @@ class Gateway:
                 raise self._failure(error) from None
         else:
             answer = await self._loads.submit(id, _passed(since))
-        return answer if answer is None or type(answer) is Record else self._resolve(id, answer)
+        if answer is None or (type(answer) is Record and is_sound(id, answer)):
+            return answer
+        return self._resolve(id, answer)
 
     async def load_each(
         self, ids: Sequence[bytes], since: float | None = None
     ) -> list[Record | None]:
         """Return the record of each id, or `None`. Raises `SessionUnavailable`."""
         if not self._opened:
-            since = time.monotonic() if since is None else since
-            await self.open()
+            since = await self._open_for(since)
         if self._never_waits:
             answers = await self._send_loads(ids)
         else:
@@ -90,8 +93,7 @@ class Gateway:
         Raises `SessionUnavailable`.
         """
         if not self._opened:
-            since = time.monotonic() if since is None else since
-            await self.open()
+            since = await self._open_for(since)
         if self._never_waits:
             try:
                 outcomes = await self.store.write((change,))
@@ -116,8 +118,7 @@ class Gateway:
         if not changes:
             return []
         if not self._opened:
-            since = time.monotonic() if since is None else since
-            await self.open()
+            since = await self._open_for(since)
         if self._never_waits:
             answers = await self._send_writes(changes, 0.0)
         else:
@@ -135,6 +136,7 @@ class Gateway:
 
     async def open(self) -> None:
         """Open the store unless it is open; who comes while it is being opened waits along."""
+        self.closed = False
         if self._opened:
             return
         if self._opening is None:
@@ -148,7 +150,8 @@ class Gateway:
             raise
 
     async def close(self) -> None:
-        """Close the store; it is opened again if it is used again."""
+        """Close the store; a request that begins later opens it again."""
+        self.closed = True
         self._sweeper.stop()
         if self._opening is not None:
             self._opening.cancel()
@@ -156,6 +159,14 @@ class Gateway:
         await self._loads.stop()
         await self._writes.stop()
         await self.store.close()
+
+    async def _open_for(self, since: float | None) -> float:
+        """Open the store for a call that waits *since* then, or since now; return which."""
+        if self.closed:
+            raise SessionUnavailable(f"store {self.store.name}: it was closed")
+        since = time.monotonic() if since is None else since
+        await self.open()
+        return since
 
     async def _open(self) -> None:
         try:
@@ -178,7 +189,8 @@ class Gateway:
     async def _send_writes(
         self, changes: Sequence[Change], waited: float
     ) -> Sequence[Outcome | StoreUnavailable]:
-        outcomes = await self._call(waited, self.store.write, changes)
+        # A tuple, which no store can empty or reorder.
+        outcomes = await self._call(waited, self.store.write, tuple(changes))
         try:
             if len(outcomes) != len(changes):
                 self._refuse(len(outcomes), len(changes))
@@ -200,8 +212,12 @@ class Gateway:
 
         Raises what a part of the store failed with.
         """
-        if answer is None or isinstance(answer, Record):
+        if answer is None:
             return answer
+        if isinstance(answer, Record):
+            if is_sound(id, answer):
+                return answer
+            answer = Unreadable(flaw_of(answer))
         if not isinstance(answer, Unreadable):
             raise self._wrong("load()", answer, "a Record")
         if id not in self._told_unreadable and len(self._told_unreadable) < MAX_TOLD:

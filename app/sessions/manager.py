@@ -99,7 +99,7 @@ class SessionManager:
     @property
     def unsettled(self) -> int:
         """Token rotations without an answer that are being undone; `close` gives them up."""
-        return len(self._undoer.pending)
+        return sum(map(len, self._undoer.pending.values()))
 
     # A request's two moments
 
@@ -116,6 +116,7 @@ class SessionManager:
         *withheld* says that a browser keeps the session's cookie back from this request. Raises
         `SessionUnavailable`. The store is asked only for what has the form of a token.
         """
+        self._gateway.closed = False  # for whoever begins now, it is opened again
         now = self.clock()
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         has_cookie, tokens = (False, []) if header is None else self.cookie.find(header)
@@ -126,22 +127,20 @@ class SessionManager:
             return Session(self, None, Presented(now, has_cookie, over_tls, withheld), stage)
         began = time.monotonic()
         several: tuple[Record, ...] = ()
-        unsure = False
         if len(tokens) == 1:
             id, secret = token.decode(tokens[0])
-            unsure = bool(self._undoer.pending) and self._undoer.concerns(id)
-            record, standing = await self._gateway.load(id, began), UNKNOWN
+            hash = token.hash_secret(self.cookie.name, secret)
+            if self._undoer.pending:
+                record = await self._undoer.load(id, hash, began)
+            else:
+                record = await self._gateway.load(id, began)
+            standing = UNKNOWN
             if record is not None and self._timeouts.is_alive(record, now):
-                standing = recognise(record, token.hash_secret(self.cookie.name, secret), now)
+                standing = recognise(record, hash, now)
             elif self.endings.listeners:
                 self.endings.tell(id)
         else:
             record, standing, several = await self._choose(tokens, now, began)
-        if unsure and standing is REPLACED:  # by a rotation that is being undone
-            await self._undoer.settle(id, began)
-            record = await self._gateway.load(id, began)
-            if record is not None:
-                standing = recognise(record, token.hash_secret(self.cookie.name, secret), now)
         waited = time.monotonic() - began
         if standing is CURRENT and record is not None:
             presented = Presented(now, has_cookie, over_tls, False, waited)
@@ -161,14 +160,16 @@ class SessionManager:
         """
         now = self.clock()
         ids = list({id for id, _ in keys})
+        unsure = set(self._undoer.pending)
         found = dict(zip(ids, await self._gateway.load_each(ids), strict=True))
+        unsure.update(self._undoer.pending)  # a rotation that is being undone ends nothing
         ended = set()
         for id, secret_hash in keys:
             record = found[id]
             if (
                 record is None
                 or not self._timeouts.is_alive(record, now)
-                or not compare_digest(record.secret_hash, secret_hash)
+                or not (id in unsure or compare_digest(record.secret_hash, secret_hash))
             ):
                 ended.add((id, secret_hash))
         return ended
@@ -181,7 +182,7 @@ class SessionManager:
         """Return what several tokens lead to: a record, what its token is, all that are open."""
         ids, secrets = zip(*map(token.decode, tokens), strict=True)
         hashes = [token.hash_secret(self.cookie.name, secret) for secret in secrets]
-        found = zip(hashes, await self._gateway.load_each(ids, since), strict=True)
+        found = zip(hashes, await self._undoer.load_each(ids, hashes, since), strict=True)
         record, standing, several = choose(
             [(h, r) for h, r in found if r is not None and self._timeouts.is_alive(r, now)], now
         )

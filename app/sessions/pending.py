@@ -82,5 +82,8 @@ class Keeper(Protocol):
     async def save(self, pending: Pending) -> Saved:
         """Have the store acknowledge what is pending."""
 
-    async def reload(self, record: Record) -> Record | None:
-        """Return *record* as the store has it now, if it is alive under the same token."""
+    async def reload(self, record: Record, since: float | None = None) -> Record | None:
+        """Return *record* as the store has it now, if it is alive under the same token.
+
+        *since* is the moment (`time.monotonic`) from which the store's time counts.
+        """

@@ -58,5 +58,8 @@ def choose(
 
 
 def grace_left(record: Record, now: float) -> int:
-    """Return the whole seconds until the record's former token is unknown, at least 1."""
-    return max(1, math.ceil(GRACE - (now - (record.rotated or now))))
+    """Return the whole seconds until the record's former token is unknown, at least 1.
+
+    At most the grace, although the process that replaced it may have a clock that is ahead.
+    """
+    return max(1, math.ceil(min(GRACE, GRACE - (now - (record.rotated or now)))))

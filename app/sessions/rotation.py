@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hmac import compare_digest
 from typing import NamedTuple
 
 from app.sessions import token, values
+from app.sessions.batching import MAX_BATCH
 from app.sessions.errors import SessionUnavailable
 from app.sessions.gateway import Gateway
 from app.sessions.pending import Pending
@@ -76,28 +77,42 @@ class Undoer:
     def __init__(self, gateway: Gateway, clock: Callable[[], float]) -> None:
         self._gateway = gateway
         self._clock = clock
-        self.pending: list[Undo] = []
-        """Those that are not undone yet."""
+        self.pending: dict[bytes, list[Undo]] = {}
+        """Those that are not undone yet, by the record's id."""
         self._task: asyncio.Task[None] | None = None
 
     def undo(self, saved: Record, update: Update, rotation: Rotation) -> None:
         """Begin to undo *rotation*, a part of *update*; *saved* is the record before it."""
-        self.pending.append(Undo(saved, update, rotation))
+        self.pending.setdefault(saved.id, []).append(Undo(saved, update, rotation))
         if not self._gateway.is_open:  # the request outlived the service
             self.stop()
         elif self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._run())
 
-    def concerns(self, id: bytes) -> bool:
-        """Tell whether a rotation of record *id* is being undone."""
-        return any(undo.saved.id == id for undo in self.pending)
+    async def load(self, id: bytes, secret_hash: bytes, since: float | None) -> Record | None:
+        """Return the record of *id*; what is pending of it is undone if *secret_hash* opens it not.
 
-    async def settle(self, id: bytes, since: float) -> None:
+        Raises `SessionUnavailable`.
+        """
+        unsure = id in self.pending
+        found = await self._gateway.load(id, since)
+        return await self._sure(found, secret_hash, unsure, since)
+
+    async def load_each(
+        self, ids: Sequence[bytes], secret_hashes: Sequence[bytes], since: float | None
+    ) -> list[Record | None]:
+        """Return what `load` would of each."""
+        unsure = [id in self.pending for id in ids]
+        found = await self._gateway.load_each(ids, since)
+        each = zip(found, secret_hashes, unsure, strict=True)
+        return [await self._sure(*one, since) for one in each]
+
+    async def settle(self, id: bytes, since: float | None) -> None:
         """Undo what is pending of record *id*, in the time that a request has left *since* then.
 
         Raises `SessionUnavailable`.
         """
-        for undo in [undo for undo in self.pending if undo.saved.id == id]:
+        for undo in tuple(self.pending.get(id, ())):
             await self._attempt(undo, since)
             self._remove(undo)
 
@@ -111,29 +126,57 @@ class Undoer:
                 "store %s: stopped before %d rotations without an answer were undone; the clients "
                 "of these sessions may have to sign in again: %s",
                 self._gateway.store.name,
-                len(self.pending),
-                ", ".join(sorted({token.public_id(undo.saved.id) for undo in self.pending})),
+                sum(map(len, self.pending.values())),
+                ", ".join(sorted(map(token.public_id, self.pending))),
             )
             self.pending.clear()
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE
         while self.pending:
-            await asyncio.gather(*map(self._try, list(self.pending)))
+            await self._try_each()
             if self.pending:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _try(self, undo: Undo) -> None:
+    async def _try_each(self) -> None:
+        """Try each once, a bounded number at a time, as long as the store takes some."""
+        ids = list(self.pending)
+        for start in range(0, len(ids), MAX_BATCH):
+            if not any(await asyncio.gather(*map(self._try, ids[start : start + MAX_BATCH]))):
+                return
+
+    async def _try(self, id: bytes) -> bool:
         try:
-            await self._attempt(undo)
-        except SessionUnavailable:
-            return  # the request's own failure is in the log
-        self._remove(undo)
+            await self.settle(id, None)
+        except SessionUnavailable:  # the request's own failure is in the log
+            if id in self.pending:  # others get their turn first
+                self.pending[id] = self.pending.pop(id)
+            return False
+        return True
 
     def _remove(self, undo: Undo) -> None:
+        id = undo.saved.id
         # By identity, for a change's values may be large.
-        self.pending = [other for other in self.pending if other is not undo]
+        left = [other for other in self.pending.get(id, ()) if other is not undo]
+        if left:
+            self.pending[id] = left
+        else:
+            self.pending.pop(id, None)
+
+    async def _sure(
+        self, found: Record | None, secret_hash: bytes, unsure: bool, since: float | None
+    ) -> Record | None:
+        """Return *found*, read anew if a pending rotation may be why *secret_hash* opens it not.
+
+        *unsure* says that one was pending before it was read.
+        """
+        if found is None or compare_digest(found.secret_hash, secret_hash):
+            return found
+        if not unsure and found.id not in self.pending:
+            return found
+        await self.settle(found.id, since)
+        return await self._gateway.load(found.id, since)
 
     async def _attempt(self, undo: Undo, since: float | None = None) -> None:
         """Bring the record to where the former token opens it and the rotation cannot be made.

@@ -13,7 +13,7 @@ import time
 from app.sessions.delta import DeltaMapping
 from app.sessions.errors import SessionReadOnly
 from app.sessions.pending import Keeper, Pending, Presented
-from app.sessions.recognition import grace_left
+from app.sessions.recognition import GRACE, grace_left
 from app.sessions.stage import (
     COMMITTED,
     ERROR_PAGE,
@@ -40,7 +40,7 @@ class WorkingCopy(DeltaMapping):
     _saving: asyncio.Future[None] | bool = False  # a commit is in flight; others wait for it
     _extend_from = 0.0  # a commit's time, where that is later than the request's
     _life = 0  # how many ends it has come through
-    _waited = 0.0  # seconds that commits have waited for the store
+    _waited = 0.0  # seconds that commits and looks have waited for the store
 
     def __init__(
         self,
@@ -76,7 +76,15 @@ class WorkingCopy(DeltaMapping):
     async def _reload(self) -> Record | None:
         if self._saved is None or self._ended:
             return None
-        record = await self._manager.reload(self._saved)
+        began = time.monotonic()
+        presented = self._presented
+        # As of a commit: what lasts longer than the grace, and a socket, has time of its own.
+        late = self._stage is ON_SOCKET or self._manager.clock() - presented.at > GRACE
+        waited = 0.0 if late else presented.waited + self._waited
+        try:
+            record = await self._manager.reload(self._saved, began - waited)
+        finally:
+            self._waited += time.monotonic() - began
         if record is None or self._gone:
             self._mark_gone()
             return None

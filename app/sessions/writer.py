@@ -71,7 +71,8 @@ class Writer:
                 standings = await self._standings(presented.several, late, since)
                 await self._end(presented.several, standings, since)
             return await self._rotate(pending, saved, expires, since)
-        seen = None if expires is None else pending.extend_from
+        # Told with every write; `expires`, which stores have an index of, is told less often.
+        seen = pending.extend_from
         update = Update(
             saved.id, pending.changed, pending.removed, expires, None, seen, self._limit
         )
@@ -91,7 +92,7 @@ class Writer:
 
         Raises `SessionUnavailable`.
         """
-        found = await self._gateway.load(record.id, since)
+        found = await self._undoer.load(record.id, record.secret_hash, since)
         if found is None or not self._timeouts.is_alive(found, self._clock()):
             self._endings.tell(record.id)
             return None
@@ -107,7 +108,8 @@ class Writer:
         """Return what the tokens of *records*, found current before, are if it is *late* now."""
         if not records or not late:
             return [CURRENT] * len(records)
-        found = await self._gateway.load_each([record.id for record in records], since)
+        ids, hashes = [r.id for r in records], [r.secret_hash for r in records]
+        found = await self._undoer.load_each(ids, hashes, since)
         now = self._clock()
         return [
             UNKNOWN
@@ -123,7 +125,7 @@ class Writer:
     ) -> Saved:
         """Replace the token, with what else changed, of the record as the store has it by now."""
         await self._undoer.settle(saved.id, since)
-        seen = None if expires is None else pending.extend_from
+        seen = pending.extend_from
         for _ in range(MAX_ROTATIONS):
             now = self._clock()
             rotation, secret = rotate(
@@ -145,10 +147,13 @@ class Writer:
                 return Saved(record, self._make_cookie(pending, record, secret, now))
             if outcome not in (Outcome.CONFLICT, Outcome.MISSING):
                 raise self._refusal(outcome, pending)
-            found = await self._gateway.load(saved.id, since)
+            found = await self._undoer.load(saved.id, saved.secret_hash, since)
             if found is None or not self._timeouts.is_alive(found, self._clock()):
                 self._endings.tell(saved.id)
-                return Saved(None, gone=True)
+                if not pending.signs_in or self._timeouts.is_alive(found or saved, self._clock()):
+                    return Saved(None, gone=True)
+                # It expired; nobody ended it, so that the sign-in begins a session of its own.
+                return await self._replace(pending._replace(record=None), False, since)
             if not compare_digest(found.secret_hash, saved.secret_hash):
                 if not pending.signs_in:
                     raise SessionConflict(

@@ -262,8 +262,9 @@ async def test_an_ended_session_is_not_brought_back(clock: FakeClock, how: str) 
 
     late[1]["kept"] = "again"
     late[2].regenerate()
-    late[3].sign_in("mallory")
-    late[4].destroy()
+    late[3].destroy()
+    if how != "swept":  # else it begins a session of its own
+        late[4].sign_in("mallory")
     for session in late:
         cookie = await session.commit()
         assert cookie is None or "Max-Age=0" in cookie

@@ -210,6 +210,35 @@ async def test_a_late_commit_has_a_budget_of_its_own(
 
 
 @pytest.mark.gen_test(timeout=30)
+async def test_looking_again_counts(manager: SessionManager, store: DelayedStore) -> None:
+    """However often: the looks and the commit have the load's deadline."""
+    header = await begun(manager)
+    store.delays = {"load": [TIMEOUT / 4] * 9}
+    began = time.monotonic()
+    session = await manager.load(header)
+    with pytest.raises(SessionUnavailable):
+        for _ in range(8):
+            await session.refresh()
+    assert 0.9 * TIMEOUT < time.monotonic() - began < 1.4 * TIMEOUT
+    store.delays = {}
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("lasts", ["on a socket", "longer than the grace"])
+async def test_each_look_of_what_lasts_has_its_own_time(
+    manager: SessionManager, store: DelayedStore, clock: FakeClock, lasts: str
+) -> None:
+    session = await manager.load(await begun(manager))
+    if lasts == "on a socket":
+        move_to_socket(session)
+    else:
+        clock.advance(11)
+    for _ in range(3):
+        store.delays = {"load": [MOST]}
+        assert await session.refresh()
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_each_commit_on_a_socket_has_its_own(
     manager: SessionManager, store: DelayedStore
 ) -> None:

@@ -53,6 +53,18 @@ RAISES = {
     for error in (KeyError, Stop, asyncio.CancelledError, TimeoutError, StopAsyncIteration)
 }
 
+
+async def consuming(changes: Any) -> Any:
+    while changes:
+        changes.pop()
+    return []
+
+
+async def sorting(changes: Any) -> Any:
+    changes.sort(key=lambda change: change.id)
+    return [Outcome.DONE] * len(changes)
+
+
 ODD = {
     **{f"load raises {name}": ("load", operation) for name, operation in RAISES.items()},
     **{f"write raises {name}": ("write", operation) for name, operation in RAISES.items()},
@@ -69,6 +81,8 @@ ODD = {
     "write returns None for each": ("write", returning(lambda c: [None] * len(c))),
     "write returns words": ("write", returning(lambda c: ["done"] * len(c))),
     "write returns True for each": ("write", returning(lambda c: [True] * len(c))),
+    "write empties its list": ("write", consuming),
+    "write sorts its list": ("write", sorting),
     "write says that it exists": ("write", returning(lambda c: [Outcome.EXISTS] * len(c))),
     "write says conflict": ("write", returning(lambda c: [Outcome.CONFLICT] * len(c))),
 }
@@ -177,6 +191,43 @@ async def test_an_unreadable_record_is_its_owners_unknown_token(
     told = [r for r in caplog.records if r.levelno >= logging.ERROR]
     assert [token.public_id(id) in r.getMessage() for r in told] == [True]
     assert "data is missing" in told[0].getMessage()
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("secret_hash", "ab" * 32), ("secret_hash", None), ("created", "2026-01-01")),
+        *(("expires", None), ("data", None), ("data", ["a"]), ("user", 7)),
+        *(("former_hash", "ab"), ("rotated", "now"), ("seen", "now"), ("id", b"b" * 16)),
+    ],
+)
+async def test_a_record_of_wrong_types_is_an_unknown_token(
+    browser: Browser,
+    store: MemoryStore,
+    field: str,
+    value: Any,
+    beside: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await do(browser, "set a 1")
+    id = token.decode(browser.cookies["session"])[0]
+    if beside:
+        browser.cookies["session"] += f"; session={token.encode(b'i' * 16, b's' * 24)}"
+    load = store.load
+
+    async def spoilt(ids: Any) -> Any:
+        found = await load(ids)
+        return {id: record._replace(**{field: value}) for id, record in found.items()}
+
+    store.load = spoilt  # type: ignore[method-assign]
+    for words in ((), ("set b 1",)):
+        response = await twin(browser).get(steps(*words))
+        assert (response.code, b'"was": {"id": null' in response.body) == (200, True)
+    told = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
+    assert [token.public_id(id) in message for message in told] == [True]
+    assert ("another id" if field == "id" else f"whose {field} is a") in told[0]
 
 
 @pytest.mark.gen_test(timeout=30)

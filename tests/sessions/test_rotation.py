@@ -130,6 +130,20 @@ async def test_after_the_grace_the_former_token_is_unknown(
 
 
 @pytest.mark.gen_test(timeout=30)
+async def test_a_clock_that_is_ahead_lengthens_no_retry_after(
+    serve: Callable[..., Site], any_store: Store, browser: Browser, clock: FakeClock
+) -> None:
+    """That of the process that replaced the token."""
+    await do(browser, "set a 1")
+    ahead = SessionManager(any_store, clock=lambda: clock.now + 3600)
+    elsewhere = serve(ROUTES, ahead).browser()
+    elsewhere.cookies = dict(browser.cookies)
+    await do(elsewhere, "regenerate")
+    response = await browser.get(steps("set a 2"))
+    assert (response.code, response.headers["Retry-After"]) == (409, "10")
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_the_token_before_the_former_is_unknown_at_once(browser: Browser) -> None:
     oldest = await rotated(browser)
     former = twin(browser)

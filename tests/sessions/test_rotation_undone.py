@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from app import Group, Route, SessionManager
-from app.sessions import rotation
+from app.sessions import rotation, token
 from stores import Store
-from stores.contract import Outcome
+from stores.contract import Delete, Outcome
 from tests.helpers.clock import FakeClock
 from tests.helpers.lost_answers import DONE, FATES, LATE, LOST, UNANSWERED, LosingStore
 from tests.helpers.site import Browser, Site
@@ -306,6 +306,124 @@ async def test_stopping_says_which_rotations_it_leaves(
     assert [[(r.levelno, str(id) in r.getMessage()) for r in one] for one in left] == [
         [(logging.ERROR, True)]
     ] * 2
+
+
+async def leave_unsettled(
+    browser: Browser, store: LosingStore, monkeypatch: pytest.MonkeyPatch, *words: str
+) -> None:
+    """Send a request whose rotation is made without an answer; its undo waits for a long pause."""
+    monkeypatch.setattr(rotation, "FIRST_PAUSE", 60.0)
+    held = await Held.at(twin(browser), *words)
+    store.fate = lambda: UNANSWERED
+    tried = asyncio.Event()
+    store.fail["load"] = lambda: tried.set() or OSError()  # type: ignore[func-returns-value]
+    assert (await held.finish()).code == 503
+    await tried.wait()
+    store.fate = lambda: DONE
+    store.mend()
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("beside", ["nothing", "junk"])
+@pytest.mark.parametrize("away", [1.0, 61.0])
+async def test_the_former_token_works_at_once_after_an_outage(
+    browser: Browser,
+    manager: SessionManager,
+    store: LosingStore,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    away: float,
+    beside: str,
+    read_only: bool,
+) -> None:
+    """However long it was, in a group that writes nothing, and with other cookies beside it."""
+    await do(browser, "set a 1", "set c 1")
+    before = (await do(browser))["was"]
+    await leave_unsettled(browser, store, monkeypatch, *SIGN_IN)
+    clock.advance(away)
+    header = f"session={browser.cookies['session']}"
+    if beside == "junk":
+        header += f"; session={token.encode(token.new_id(), token.new_secret())}"
+    assert manager.unsettled == 1
+    session = await manager.load(header, read_only=read_only)
+    assert (session.id, session.user, dict(session)) == (before["id"], None, before["data"])
+    assert manager.unsettled == 0
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("words", [("set late 1",), ("regenerate",), ("sign-out",)])
+async def test_a_late_request_is_saved_before_the_undo(
+    browser: Browser,
+    manager: SessionManager,
+    store: LosingStore,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+) -> None:
+    """One that asks whether its token still counts: it does."""
+    await do(browser, "set a 1")
+    slow = await Held.at(browser, *words)
+    await leave_unsettled(browser, store, monkeypatch, *SIGN_IN)
+    clock.advance(11.0)
+    assert manager.unsettled == 1
+    assert (await slow.finish()).code == 200
+    found = (await do(browser))["was"]["data"]
+    assert found == {"set late 1": {"a": 1, "late": 1}, "sign-out": {}}.get(words[0], {"a": 1})
+    assert manager.unsettled == 0
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_an_undo_that_is_pending_ends_no_socket(
+    browser: Browser,
+    manager: SessionManager,
+    store: LosingStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await do(browser, "set a 1")
+    session = await manager.load(f"session={browser.cookies['session']}")
+    record = session._saved
+    assert record is not None
+    await leave_unsettled(browser, store, monkeypatch, *SIGN_IN)
+    assert manager.unsettled == 1
+    assert await manager.ended([(record.id, record.secret_hash)]) == set()
+    assert await session.refresh()
+    assert manager.unsettled == 0
+    await store.inner.write([Delete(record.id)])
+    assert len(await manager.ended([(record.id, record.secret_hash)])) == 1
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_many_undos_are_tried_some_at_a_time(
+    browser: Browser, manager: SessionManager, store: LosingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as the store takes none, a retry asks for a few; then all are undone."""
+    monkeypatch.setattr(rotation, "MAX_BATCH", 4)
+    clients = [twin(browser) for _ in range(10)]
+    for client in clients:
+        await do(client, "set a 1")
+    held = [await Held.at(twin(client), "regenerate") for client in clients]
+    store.fate = lambda: LOST
+    tries = 0
+
+    def count() -> Exception:
+        nonlocal tries
+        tries += 1
+        return OSError()
+
+    monkeypatch.setattr(rotation, "FIRST_PAUSE", 60.0)
+    store.fail["load"] = count
+    answers = await asyncio.gather(*(request.finish() for request in held))
+    assert ({a.code for a in answers}, manager.unsettled) == ({503}, 10)
+    undoer = manager._undoer
+    first, tries = list(undoer.pending), 0
+    await undoer._try_each()
+    assert tries <= 4
+    assert list(undoer.pending) == first[4:] + first[:4]
+    store.fate = lambda: DONE
+    store.mend()
+    await undoer._try_each()
+    assert manager.unsettled == 0
 
 
 # What others do meanwhile

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from app import Group, Route, Session, SessionConflict, SessionManager
+from app.sessions import token
 from stores import Store
-from stores.contract import Record
+from stores.contract import Delete, Record
 from tests.helpers.clock import FakeClock
-from tests.helpers.cookies import header_of
+from tests.helpers.cookies import header_of, token_of
 from tests.helpers.opened import while_open
 from tests.helpers.orders import Order, in_every_order
 from tests.helpers.records import load_records
 from tests.helpers.site import Browser, Site
-from tests.helpers.steps import PATIENCE, Steps, cookies_set, do, steps, twin
+from tests.helpers.steps import PATIENCE, Held, Steps, cookies_set, do, steps, twin
 from tests.helpers.stores_for_tests import FaultyStore
 
 Act = Callable[[Session], None]
@@ -197,6 +198,9 @@ async def test_many_clicks_on_sign_in_are_all_answered(any_store: Store, clock: 
 
 ROUTES = Group("/", Route("steps", Steps), sessions=True)
 
+DAY = 24 * 3600
+"""Seconds of the idle time."""
+
 
 @pytest.fixture
 def store(any_store: Store) -> FaultyStore:
@@ -259,3 +263,22 @@ async def test_a_discarded_sign_in_under_a_replaced_token_is_none(browser: Brows
     response = await former.get(steps("sign-in ada", "set a 1", "status 500"))
     assert (response.code, cookies_set(response)) == (500, [])
     assert (await do(browser))["was"]["data"] == {"cart": 1}
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("user", [None, "ada"])
+async def test_a_sign_in_outlives_the_session_that_expires(
+    browser: Browser, store: FaultyStore, clock: FakeClock, user: str | None
+) -> None:
+    """It expires between the load and the commit, and the store removes it."""
+    await do(browser, "set cart 1" if user is None else f"sign-in {user}")
+    before = (await do(browser))["was"]
+    id = token.decode(browser.cookies["session"])[0]
+    clock.advance(DAY - 1)
+    slow = await Held.at(browser, "sign-in ada", "set a 1")
+    clock.advance(2)
+    await store.inner.write([Delete(id)])
+    (cookie,) = cookies_set(await slow.finish())
+    found = (await do(twin(browser, of=token_of(cookie))))["was"]
+    assert (found["user"], found["data"]) == ("ada", {"a": 1})
+    assert found["id"] != before["id"]

@@ -10,7 +10,7 @@ from app import Session, SessionManager
 from app.sessions import token
 from app.sessions.timeouts import Timeouts
 from stores import MemoryStore, Store
-from stores.contract import Create, Record
+from stores.contract import Create, Delete, Record
 from tests.helpers.clock import FakeClock
 from tests.helpers.cookies import header_of
 from tests.helpers.opened import while_open
@@ -100,6 +100,44 @@ async def test_a_raised_idle_time_revives_nothing(any_store: Store, clock: FakeC
         await deployment.begin(idle=HOUR)
         clock.advance(HOUR)
         assert not await deployment.lives(idle=DAY)
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("act", [None, "write", "rotate"])
+async def test_who_writes_outlives_a_lowered_idle_time(
+    any_store: Store, clock: FakeClock, act: str | None
+) -> None:
+    """A write tells when the session was in use, as a touch does; a touch was not due."""
+    async with while_open(any_store) as store:
+        deployment = Deployment(store, clock)
+        await deployment.begin(idle=14 * DAY, lifetime=60 * DAY)
+        clock.advance(DAY)
+        deployment.store.calls.clear()
+        session = await deployment.run(14 * DAY, 60 * DAY).load(deployment.cookie)
+        if act == "write":
+            session["a"] = 2
+        elif act == "rotate":
+            session.regenerate()
+        cookie = await session.commit()
+        deployment.cookie = deployment.cookie if cookie is None else header_of(cookie)
+        assert deployment.store.kinds == ["load", *(["Update"] if act else [])]
+        clock.advance(MINUTE)
+        assert await deployment.lives(idle=HOUR, lifetime=60 * DAY) == (act is not None)
+
+
+@pytest.mark.gen_test
+async def test_a_write_marks_an_older_record_as_seen(clock: FakeClock) -> None:
+    deployment = Deployment(MemoryStore(), clock)
+    await deployment.begin(idle=DAY)
+    id = token.decode(deployment.cookie.partition("=")[2])[0]
+    record = (await deployment.store.load([id]))[id]
+    assert isinstance(record, Record)
+    await deployment.store.write([Delete(id), Create(record._replace(seen=None))])
+    session = await deployment.run(15 * MINUTE).load(deployment.cookie)
+    session["a"] = 2
+    await session.commit()
+    clock.advance(20 * MINUTE)
+    assert not await deployment.lives(idle=15 * MINUTE)
 
 
 @pytest.mark.gen_test
