@@ -32,7 +32,7 @@ from app.sessions.session import Session
 from app.sessions.stage import Stage
 from app.sessions.timeouts import Timeouts
 from app.sessions.writer import Writer
-from stores.contract import Record, Store
+from stores.contract import MAX_DATA, Record, Store
 
 Key = tuple[bytes, bytes]
 """A record's id and the hash of the secret that opens it."""
@@ -64,6 +64,11 @@ class SessionManager:
             )
         if max_bytes < 2:
             raise ConfigurationError(f"max_bytes is {max_bytes}: an empty session takes 2")
+        if max_bytes > MAX_DATA // 2:  # concurrent requests may write twice as much
+            raise ConfigurationError(
+                f"max_bytes is {max_bytes}: give at most {MAX_DATA // 2}, "
+                "so that each store can read what it wrote"
+            )
         self.store = store
         self.cookie = cookie or Cookie()
         self.idle_timeout = idle_timeout
