@@ -100,7 +100,10 @@ class Rotation(NamedTuple):
 
 
 class Create(NamedTuple):
-    """Inserts a record. Outcome: `DONE`; `EXISTS` when the id exists (nothing is changed)."""
+    """Inserts a record. Outcome: `DONE`; `EXISTS` when the id exists (nothing is changed).
+
+    `TOO_LARGE` when the store has no room for a record of this size.
+    """
 
     record: Record
 

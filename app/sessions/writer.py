@@ -213,7 +213,10 @@ class Writer:
             seen=now,
         )
         self._check_size(record)
-        if await self._gateway.write(Create(record), since) is not Outcome.DONE:
+        outcome = await self._gateway.write(Create(record), since)
+        if outcome is Outcome.TOO_LARGE:
+            raise self._refusal(outcome, pending)
+        if outcome is not Outcome.DONE:
             # 128 random bits: it is the generator or the store that is broken.
             raise SessionUnavailable(
                 f"store {self._gateway.store.name}: has a new session's id already"
