@@ -111,17 +111,22 @@ class RedisStore(Store):
         await self._warn()
 
     async def close(self) -> None:
+        # At once, so that what comes meanwhile finds the store closed, or one that is open again.
         servers, self._servers = self._servers, None
-        if servers is not None:
-            # An operation in flight would open connections again; it ends at its deadline.
-            for _ in range(MAX_CONNECTIONS):
-                await self._slots.acquire()
-            self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
-            await self._clock.close()
-            await servers.close()
-        if self._url is not None and self._client is not None:
+        slots, self._slots = self._slots, asyncio.Semaphore(MAX_CONNECTIONS)
+        client = None
+        if self._url is not None:
             client, self._client = self._client, None
-            await close_client(client)
+        try:
+            if servers is not None:
+                # What is in flight would open connections again; it ends at its deadline.
+                for _ in range(MAX_CONNECTIONS):
+                    await slots.acquire()
+                await self._clock.close()
+                await servers.close()
+        finally:
+            if client is not None:
+                await close_client(client)
 
     async def ping(self) -> None:
         # A server may answer PING and yet not serve keys: in a cluster that is down, or as a
@@ -214,11 +219,14 @@ class RedisStore(Store):
     @asynccontextmanager
     async def _operation(self) -> AsyncIterator[OneServer | Cluster]:
         """Bound time and connections; turn every failure into `StoreUnavailable`."""
+        servers = self._servers
+        if servers is None:
+            raise StoreUnavailable("the Redis store is not open")
         try:
             async with asyncio.timeout(self.timeout), self._slots:
-                if self._servers is None:
-                    raise StoreUnavailable("the Redis store is not open")
-                yield self._servers
+                if self._servers is not servers:
+                    raise StoreUnavailable("the Redis store was closed")
+                yield servers
             return
         except TimeoutError:
             reason = f"Redis did not answer within {self.timeout} s"
