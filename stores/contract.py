@@ -10,9 +10,23 @@ from __future__ import annotations
 import abc
 import enum
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import NamedTuple, TypeAlias
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+
+MAX_DATA = 4 * 1024 * 1024
+"""Bytes of a record's data, as JSON text in UTF-8, that every store can read back.
+
+What is larger is `Unreadable`: decoding it would hold up every other request.
+"""
+
+deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+"""The time of the loop's clock at which the caller of a store operation gives it up.
+
+It may be nearer than the store's `timeout`: a request has waited before. What a store can refuse by
+it, when it comes late, overwrites nothing that was acknowledged meanwhile.
+"""
 
 
 class ConfigurationError(ValueError):

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from stores.applying import apply_change
-from stores.contract import Change, Outcome, Record, Store, check_bound
+from stores.contract import Change, Outcome, Record, Store, Update, check_bound
 
 log = logging.getLogger(__name__)
 
@@ -19,15 +19,23 @@ NEW, ANONYMOUS, SIGNED_IN = range(3)
 GROUPS = ("sessions whose cookie never came back", "anonymous sessions", "signed-in sessions")
 """What is evicted first, second and last; in each group, the least recently used first."""
 
+SHARE_OF_NEW = 10
+"""A tenth of the places and bytes is kept for the first group: else nobody could begin a session in
+a store that is full of the others."""
+
 
 class MemoryStore(Store):
     """Keeps at most *max_sessions* records that take at most *max_bytes* of memory.
 
     When it is full, it evicts sessions whose cookie never came back, then anonymous ones, then
-    signed-in ones, each group the least recently used first. An eviction ends a session early. The
-    log tells of the first one of each group, and of each thousandth. A record that alone takes more
-    than *max_bytes* is refused as too large. Raises `ConfigurationError` for a bound that keeps
-    nothing.
+    signed-in ones, each group the least recently used first. Beside anonymous sessions, a tenth of
+    the store stays with the first group, and the session that was just written stays. An eviction
+    ends a session early. The log tells of the first one of each group, and of each thousandth. A
+    record that alone takes more than *max_bytes* is refused as too large. Raises
+    `ConfigurationError` for a bound that keeps nothing.
+
+    What reads a record counts as its cookie that came back; the store cannot tell whether the
+    secret was right.
     """
 
     timeout = None
@@ -40,7 +48,7 @@ class MemoryStore(Store):
         self.max_bytes = max_bytes
         # Packed, a record is half as large, and nothing that the garbage collector walks through.
         self._groups: tuple[OrderedDict[bytes, bytes], ...] = tuple(OrderedDict() for _ in GROUPS)
-        self._bytes = 0
+        self._bytes = self._bytes_of_new = 0
         # Ids by the minute in which they expire, so that a sweep looks at expired records only.
         self._by_minute: dict[int, set[bytes]] = {}
         self._evicted = [0] * len(GROUPS)
@@ -75,6 +83,7 @@ class MemoryStore(Store):
                     continue
                 if group is self._groups[NEW]:  # its cookie came back
                     del group[id]
+                    self._bytes_of_new -= len(packed) + OVERHEAD
                     self._groups[ANONYMOUS][id] = packed
                 else:
                     group.move_to_end(id)
@@ -91,7 +100,8 @@ class MemoryStore(Store):
             ids = self._by_minute[minute]
             # By pop(): an iterator would pass, each time anew, over the places of all that went.
             while ids and removed < limit:
-                self._drop(ids.pop())
+                id = ids.pop()
+                self._remove(id, next(group for group in self._groups if id in group))
                 removed += 1
             if ids:
                 break
@@ -106,10 +116,11 @@ class MemoryStore(Store):
         if after is before:
             return outcome
         packed = b"" if after is None else _pack(after)
-        if len(packed) + OVERHEAD > self.max_bytes:  # all others would go, and then this one
+        grows = before is None or (isinstance(change, Update) and change.set)
+        if grows and len(packed) + OVERHEAD > self.max_bytes:
             return Outcome.TOO_LARGE
         if group is not None:
-            self._bytes -= len(group.pop(id)) + OVERHEAD
+            self._remove(id, group)
         if before is not None and (after is None or after.expires != before.expires):
             self._forget_expiry(before)
         if after is not None:
@@ -118,16 +129,17 @@ class MemoryStore(Store):
             number = SIGNED_IN if after.user is not None else NEW if before is None else ANONYMOUS
             self._groups[number][id] = packed
             self._bytes += len(packed) + OVERHEAD
-            self._evict()
+            if number == NEW:
+                self._bytes_of_new += len(packed) + OVERHEAD
+            self._evict(id)
         return outcome
 
-    def _drop(self, id: bytes) -> bytes:
-        for group in self._groups:
-            packed = group.pop(id, None)
-            if packed is not None:
-                self._bytes -= len(packed) + OVERHEAD
-                return packed
-        raise KeyError(id)
+    def _remove(self, id: bytes, group: OrderedDict[bytes, bytes]) -> bytes:
+        packed = group.pop(id)
+        self._bytes -= len(packed) + OVERHEAD
+        if group is self._groups[NEW]:
+            self._bytes_of_new -= len(packed) + OVERHEAD
+        return packed
 
     def _note_expiry(self, record: Record) -> None:
         self._by_minute.setdefault(int(record.expires // 60), set()).add(record.id)
@@ -139,12 +151,15 @@ class MemoryStore(Store):
         if not ids:
             del self._by_minute[minute]
 
-    def _evict(self) -> None:
-        """Remove what is over the bounds."""
+    def _evict(self, written: bytes) -> None:
+        """Remove what is over the bounds, but not the session that was just *written*."""
         while len(self) > self.max_sessions or self._bytes > self.max_bytes:
-            number = next(i for i, group in enumerate(self._groups) if group)
-            id = next(iter(self._groups[number]))
-            self._forget_expiry(_unpack(id, self._drop(id)))
+            number = self._next_group(written)
+            if number is None:
+                break
+            group = self._groups[number]
+            id = next(iter(group))
+            self._forget_expiry(_unpack(id, self._remove(id, group)))
             if self._evicted[number] % 1000 == 0:
                 log.warning(
                     "the memory store is full (%d sessions, %d kB): it evicts %s; "
@@ -155,6 +170,20 @@ class MemoryStore(Store):
                     self._evicted[number] + 1,
                 )
             self._evicted[number] += 1
+
+    def _next_group(self, written: bytes) -> int | None:
+        """Return the group that loses a session; `None` if there is no other than *written*."""
+        keeps_new = (
+            len(self._groups[NEW]) <= self.max_sessions // SHARE_OF_NEW
+            and self._bytes_of_new <= self.max_bytes // SHARE_OF_NEW
+        )
+        for number in (ANONYMOUS, NEW, SIGNED_IN) if keeps_new else (NEW, ANONYMOUS, SIGNED_IN):
+            # What was just written is the last of its group. Newcomers sign nobody out.
+            if group := self._groups[number]:
+                is_only_newcomer = number == NEW and not self._groups[ANONYMOUS]
+                if is_only_newcomer or next(iter(group)) != written:
+                    return number
+        return None
 
 
 def _pack(record: Record) -> bytes:

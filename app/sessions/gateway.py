@@ -22,6 +22,7 @@ from stores.contract import (
     Store,
     StoreUnavailable,
     Unreadable,
+    deadline,
 )
 
 log = logging.getLogger(__name__)
@@ -250,8 +251,12 @@ class Gateway:
                 return await operation(*arguments)
             if waited >= timeout:
                 raise TimeoutError
-            async with asyncio.timeout(timeout - waited):
-                return await operation(*arguments)
+            async with asyncio.timeout(timeout - waited) as limit:
+                before = deadline.set(limit.when())
+                try:
+                    return await operation(*arguments)
+                finally:
+                    deadline.reset(before)
         except BaseException as error:
             raise self._failure(error) from None
 

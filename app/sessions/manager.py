@@ -30,7 +30,7 @@ from app.sessions.session import Session
 from app.sessions.stage import Stage
 from app.sessions.timeouts import Timeouts
 from app.sessions.writer import Writer
-from stores.contract import Record, Store, check_bound
+from stores.contract import MAX_DATA, Record, Store, check_bound
 
 Key = tuple[bytes, bytes]
 """A record's id and the hash of the secret that opens it."""
@@ -63,6 +63,11 @@ class SessionManager:
         if not isinstance(cookie, Cookie | None):
             raise ConfigurationError(f"cookie is {cookie!r:.60}; write cookie=Cookie(name='...')")
         check_bound("max_bytes", max_bytes, 2)  # an empty session takes them
+        if max_bytes > MAX_DATA // 2:  # concurrent requests may write twice as much
+            raise ConfigurationError(
+                f"max_bytes is {max_bytes}: give at most {MAX_DATA // 2}, "
+                "so that each store can read what it wrote"
+            )
         self.store = store
         self.cookie = cookie or Cookie()
         self.idle_timeout = idle_timeout

@@ -9,10 +9,8 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+from stores.json_text import MAX_DEPTH as MAX_DEPTH
 from stores.json_text import encode as encode
-
-MAX_DEPTH = 64
-"""Nesting that every store can keep (MongoDB allows 100 levels, some of which are its own)."""
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 

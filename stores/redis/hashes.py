@@ -7,15 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from stores.applying import apply_change
-from stores.contract import JSON, Outcome, Record, Unreadable, Update
+from stores.contract import JSON, MAX_DATA, Outcome, Record, Unreadable, Update
 from stores.json_text import decode, encode
 from stores.redis.scripts import CODES
 
-MAX_BYTES = 1024 * 1024
-"""Values of a record in bytes. More are not decoded: that would hold up every other request."""
-
-MAX_FIELDS = 100_000
-"""The same for the number of a record's fields."""
+MAX_FIELDS = MAX_DATA // 7
+"""Fields of a record; data of `MAX_DATA` bytes has fewer, for most names take three characters."""
 
 
 def fields_of(record: Record, behind: float) -> list[bytes]:
@@ -127,7 +124,7 @@ def record_of(id: bytes, answer: Sequence[bytes] | Mapping[bytes, bytes]) -> Rec
     except RecursionError:
         return Unreadable("a value in its hash is nested too deeply")
     except _TooLarge:
-        return Unreadable(f"its hash is larger than {MAX_BYTES} bytes or {MAX_FIELDS} fields")
+        return Unreadable(f"its hash is larger than {MAX_DATA} bytes or {MAX_FIELDS} fields")
     except ValueError:
         return Unreadable("a field of its hash is garbled")
 
@@ -172,7 +169,7 @@ def _data(fields: Mapping[bytes, bytes]) -> dict[str, JSON]:
         return {}
     # One call of the decoder for all values: a call for each costs more than the decoding.
     text = b"[%b]" % b",".join(fields.values())
-    if len(text) > MAX_BYTES:
+    if len(text) > MAX_DATA:
         raise _TooLarge
     return dict(zip([field[2:].decode() for field in fields], decode(text.decode()), strict=True))
 

@@ -34,6 +34,7 @@ from stores.contract import (
     StoreUnavailable,
     Unreadable,
     Update,
+    deadline,
 )
 from stores.redis.client import MAX_CONNECTIONS, close_client, make_client, warn_of_slow_reads
 from stores.redis.cluster import Cluster
@@ -111,17 +112,22 @@ class RedisStore(Store):
         await self._warn()
 
     async def close(self) -> None:
+        # At once, so that what comes meanwhile finds the store closed, or one that is open again.
         servers, self._servers = self._servers, None
-        if servers is not None:
-            # An operation in flight would open connections again; it ends at its deadline.
-            for _ in range(MAX_CONNECTIONS):
-                await self._slots.acquire()
-            self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
-            await self._clock.close()
-            await servers.close()
-        if self._url is not None and self._client is not None:
+        slots, self._slots = self._slots, asyncio.Semaphore(MAX_CONNECTIONS)
+        client = None
+        if self._url is not None:
             client, self._client = self._client, None
-            await close_client(client)
+        try:
+            if servers is not None:
+                # What is in flight would open connections again; it ends at its deadline.
+                for _ in range(MAX_CONNECTIONS):
+                    await slots.acquire()
+                await self._clock.close()
+                await servers.close()
+        finally:
+            if client is not None:
+                await close_client(client)
 
     async def ping(self) -> None:
         # A server may answer PING and yet not serve keys: in a cluster that is down, or as a
@@ -140,14 +146,17 @@ class RedisStore(Store):
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
         now = asyncio.get_running_loop().time()
-        deadline = now + self.timeout
+        until = now + self.timeout
+        given_up = deadline.get()
+        if given_up is not None and given_up < until:
+            until = given_up
         async with self._operation() as servers:
             self._clock.look_in_time(servers, now)
-            answers = await self._send(servers, changes, deadline)
+            answers = await self._send(servers, changes, until)
             if LATE in answers:  # in time, or the answer would not be here: the clock was set
                 await self._clock.look(servers)
                 late = [i for i, answer in enumerate(answers) if answer == LATE]
-                again = await self._send(servers, [changes[i] for i in late], deadline)
+                again = await self._send(servers, [changes[i] for i in late], until)
                 for i, answer in zip(late, again, strict=True):
                     answers[i] = ResponseError("LATE") if answer == LATE else answer
             _raise_if_all_failed(answers)
@@ -160,11 +169,11 @@ class RedisStore(Store):
         return self._prefix + urlsafe_b64encode(id).rstrip(b"=")
 
     async def _send(
-        self, servers: OneServer | Cluster, changes: Sequence[Change], deadline: float
+        self, servers: OneServer | Cluster, changes: Sequence[Change], until: float
     ) -> list[Any]:
         """Return the answers to the changes; the server refuses those that reach it too late."""
-        until = self._clock.when(deadline)
-        commands = [self._command(change, until) for change in changes]
+        when = self._clock.when(until)
+        commands = [self._command(change, when) for change in changes]
         answers = await servers.send(commands)
         if any(isinstance(answer, NoScriptError) for answer in answers):
             await _resend_failed(servers, [*map(_with_source, commands)], answers, NoScriptError)
@@ -177,7 +186,7 @@ class RedisStore(Store):
                 until = b""  # times alone only advance, so a late one does no harm
             return (b"EVALSHA", UPDATE.sha, b"1", key, until, *arguments_of(change, behind))
         # A late one of these does no harm, either: the token of a session that was not created is
-        # told to nobody, and an id is not used twice, so what is removed was to go.
+        # told to nobody, and what is removed was to go: its user asked for that.
         if isinstance(change, Create):
             return (b"EVALSHA", CREATE.sha, b"1", key, *fields_of(change.record, behind))
         return (b"UNLINK", key)
@@ -214,11 +223,14 @@ class RedisStore(Store):
     @asynccontextmanager
     async def _operation(self) -> AsyncIterator[OneServer | Cluster]:
         """Bound time and connections; turn every failure into `StoreUnavailable`."""
+        servers = self._servers
+        if servers is None:
+            raise StoreUnavailable("the Redis store is not open")
         try:
             async with asyncio.timeout(self.timeout), self._slots:
-                if self._servers is None:
-                    raise StoreUnavailable("the Redis store is not open")
-                yield self._servers
+                if self._servers is not servers:
+                    raise StoreUnavailable("the Redis store was closed")
+                yield servers
             return
         except TimeoutError:
             reason = f"Redis did not answer within {self.timeout} s"

@@ -171,7 +171,7 @@ async def test_no_secret_is_logged_when_a_server_is_slow_or_refuses(
     tokens: list[str] = []
     store = STORES[kind](request)
     with nothing_leaks(tokens, VALUE, USER, PASSWORD) as pages:
-        manager = SessionManager(store, max_bytes=10**9)
+        manager = SessionManager(store, max_bytes=2**21)
         browser = serve(ROUTES, manager, serve_traceback=True).browser()
         assert await look(browser, "/sign-in", tokens, pages) == 200
         patience, store.timeout = store.timeout, 1e-9

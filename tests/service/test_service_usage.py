@@ -44,6 +44,7 @@ USAGE = [
     (["--session-lifetime="], "bad value"),
     (["--session-idle-timeout=-1d"], "idle_timeout must be a timedelta above zero"),
     (["--session-max-bytes=1"], "max_bytes is 1"),
+    (["--session-max-bytes=2097153"], "max_bytes is 2097153: give at most 2097152"),
     (["--session-cookie=a b"], "cookie"),
     (["--log-format=xml"], "--log-format=xml is none of text, json"),
     (["--port=65536"], "--port=65536 is not a port"),

@@ -23,7 +23,7 @@ SESSIONS = 100
 KEYS = 130
 """Keys of one session: more than 10,000 different ones in all, and as many values, twice."""
 REFUSED = 10_000
-MAX_BYTES = 8 * 1024 * 1024
+MAX_BYTES = 2 * 1024 * 1024
 
 
 @asynccontextmanager

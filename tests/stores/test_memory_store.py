@@ -13,7 +13,7 @@ import pytest
 from app import SessionManager
 from app.sessions.errors import SessionTooLarge
 from stores import ConfigurationError, MemoryStore, Store
-from stores.contract import Create, Delete, Outcome, Update
+from stores.contract import Change, Create, Delete, Outcome, Update
 from tests.helpers.records import make_record, make_rotation
 from tests.store_contract import StoreContract
 
@@ -170,4 +170,81 @@ async def test_a_session_that_its_store_cannot_hold_is_413() -> None:
     session = await manager.load(None)
     session["k"] = "x" * 6000
     with pytest.raises(SessionTooLarge, match="too much for its store"):
+        await session.commit()
+
+
+@pytest.mark.gen_test
+async def test_a_newcomer_does_not_evict_itself() -> None:
+    """A store full of anonymous sessions that came back makes room for it."""
+    store = MemoryStore(max_sessions=50)
+    users = [make_record(user="ada") for _ in range(10)]
+    await store.write([Create(record) for record in users])
+    for _ in range(40):
+        known = make_record()
+        await store.write([Create(known)])
+        await store.load([known.id])
+    for _ in range(60):
+        newcomer = make_record()
+        await store.write([Create(newcomer)])
+        assert len(store) == 50
+        assert list(await store.load([newcomer.id])) == [newcomer.id]
+    assert len(await store.load([record.id for record in users])) == 10
+
+
+@pytest.mark.gen_test
+async def test_newcomers_sign_nobody_out() -> None:
+    store = MemoryStore(max_sessions=20)
+    users = [make_record(user="ada") for _ in range(20)]
+    await store.write([Create(record) for record in users])
+    await store.write([Create(make_record()) for _ in range(100)])
+    assert len(await store.load([record.id for record in users])) == 20
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("bounds", [{"max_sessions": 100}, {"max_bytes": 1_000_000}], ids=str)
+async def test_a_flood_of_newcomers_takes_a_tenth_of_the_store(bounds: dict[str, int]) -> None:
+    """They stay in it until they come back, whatever else is written."""
+    store = MemoryStore(**bounds)
+    known = [make_record(data={"kept": "x" * 9000}) for _ in range(100)]
+    await store.write([Create(record) for record in known])
+    await store.load([record.id for record in known])
+    flood = [make_record(data={"kept": "x" * 9000}) for _ in range(300)]
+    await store.write([Create(record) for record in flood])
+    count = len(store)
+    assert count in (100, 106)
+    await store.write([Create(make_record(data={"kept": "x" * 9000}, user="eve"))])
+    left = await store.load([record.id for record in known])
+    assert len(left) >= 89
+    new = await store.load([record.id for record in flood])
+    assert 9 <= len(new) <= 11
+    assert set(new) == {record.id for record in flood[-len(new) :]}
+
+
+@pytest.mark.gen_test
+async def test_what_is_larger_than_the_store_evicts_nobody() -> None:
+    store = MemoryStore(max_bytes=20_000)
+    record, other = make_record(user="ada"), make_record()
+    large = {"kept": "x" * 30_000}
+    await store.write([Create(record), Create(other)])
+    changes: list[Change] = [
+        Create(make_record(data=large)),
+        Update(record.id, large),
+        Update(bytes(16), or_create=make_record(id=bytes(16), data=large)),
+    ]
+    assert await store.write(changes) == [Outcome.TOO_LARGE] * 3
+    assert await store.load([record.id, other.id, bytes(16)]) == {
+        record.id: record,
+        other.id: other,
+    }
+    while await store.sweep(time.time() + 1_000_000, 10):
+        pass
+    assert (len(store), store.size, store._bytes_of_new) == (0, 0, 0)
+
+
+@pytest.mark.gen_test
+async def test_a_session_larger_than_the_store_is_too_large() -> None:
+    manager = SessionManager(MemoryStore(max_bytes=20_000))
+    session = await manager.load(None)
+    session["kept"] = "x" * 30_000
+    with pytest.raises(SessionTooLarge):
         await session.commit()

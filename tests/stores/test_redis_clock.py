@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from app.sessions.errors import SessionUnavailable
+from app.sessions.gateway import Gateway
 from stores import StoreUnavailable
 from stores.contract import Change, Create, Delete, Outcome, Update
 from stores.redis import RedisStore, server_clock
@@ -129,6 +131,31 @@ async def test_a_late_write_does_not_overwrite_a_later_one(valkey: Valkey) -> No
         assert await store.load([record.id, absent.id]) == {record.id: expected}
         assert await slow.write([Update(record.id, {"n": 3})]) == [DONE]
         assert (await load_record(store, record.id)).data == {"n": 3, "old": 0}
+    relay.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_write_is_late_when_its_request_has_given_it_up(valkey: Valkey) -> None:
+    """The request had waited before, so its deadline is nearer than the store's time-out."""
+    record = make_record(data={"n": 0})
+    relay = Relay(valkey.port)
+    relay.switch_on()
+    slow = RedisStore(f"redis://127.0.0.1:{relay.port}", timeout=10)
+    gateway = Gateway(slow)
+    async with opened(valkey.url) as store:
+        await store.write([Create(record)])
+        assert await gateway.load(record.id) == record
+        relay.hold_requests()
+        with pytest.raises(SessionUnavailable):
+            await gateway.write(Update(record.id, {"n": 1}), since=time.monotonic() - 9.8)
+        assert await store.write([Update(record.id, {"n": 2})]) == [DONE]
+        before = scripts_run(valkey)
+        relay.release()
+        await asyncio.to_thread(until, lambda: scripts_run(valkey) > before, "it to arrive")
+        assert (await load_record(store, record.id)).data == {"n": 2}
+        assert await gateway.write(Update(record.id, {"n": 3})) is DONE
+        assert await slow.write([Update(record.id, {"n": 4})]) == [DONE]
+    await gateway.close()
     relay.close()
 
 

@@ -11,10 +11,10 @@ import pytest
 from redis.asyncio import Redis
 
 from stores import StoreUnavailable
-from stores.contract import Create, Delete, Outcome, Record, Unreadable, Update
+from stores.contract import JSON, MAX_DATA, Create, Delete, Outcome, Record, Unreadable, Update
 from stores.json_text import encode
 from stores.redis import RedisStore
-from stores.redis.hashes import MAX_BYTES, MAX_FIELDS
+from stores.redis.hashes import MAX_FIELDS
 from tests.helpers.opened import while_open
 from tests.helpers.records import load_record, make_record, make_rotation
 from tests.store_contract_values import KEYS
@@ -26,7 +26,7 @@ DONE, EXISTS, TOO_LARGE = Outcome.DONE, Outcome.EXISTS, Outcome.TOO_LARGE
 async def store_and_server(url: str) -> AsyncIterator[tuple[RedisStore, Redis]]:
     """A store with keys of its own, and what an administrator has."""
     prefix = f"test-{os.urandom(6).hex()}:"
-    async with while_open(RedisStore(url, prefix=prefix)) as store:
+    async with while_open(RedisStore(url, prefix=prefix, timeout=10)) as store:
         client = Redis.from_url(url)
         try:
             yield store, client
@@ -46,9 +46,8 @@ async def as_text(server: Redis, key: bytes) -> None:
 
 
 async def many_fields(server: Redis, key: bytes) -> None:
-    fields = list(range(MAX_FIELDS + 1))
-    for i in range(0, len(fields), 10_000):
-        await server.hset(key, mapping={f"d:{n}": "1" for n in fields[i : i + 10_000]})
+    script = "for i = 0, ARGV[1] do redis.call('HSET', KEYS[1], 'd:' .. i, '1') end"
+    await server.eval(script, 1, key, MAX_FIELDS)
 
 
 def field(name: str, value: str | bytes) -> Callable[[Redis, bytes], Any]:
@@ -76,16 +75,20 @@ SPOILT: dict[str, tuple[Callable[[Redis, bytes], Any], str]] = {
     "no time": (field("expires", "nan"), "garbled"),
     "endless": (field("seen", "inf"), "garbled"),
     "bad JSON": (field("d:hunter2", "[hunter2"), "not JSON"),
+    "not finite": (field("d:x", "NaN"), "garbled"),
+    "too large a number": (field("d:x", "[1e999]"), "garbled"),
+    "half of a pair": (field("d:x", r'{"\ud800":1}'), "garbled"),
+    "deeper than a session": (field("d:x", "[" * 65 + "]" * 65), "too deeply"),
     "two values": (field("d:x", '"hunter2",2'), "garbled"),
     "bad UTF-8": (field("d:x", b'"hunter2\xff"'), "not UTF-8"),
     "bad name": (field("user", b"hunter2\xff"), "not UTF-8"),
     "too deep": (field("d:x", "[" * 200_000 + "]" * 200_000), "too deeply"),
-    "too large": (field("d:x", '"' + "x" * MAX_BYTES + '"'), "larger than"),
+    "too large": (field("d:x", '"' + "x" * MAX_DATA + '"'), "larger than"),
     "too many": (many_fields, "larger than"),
 }
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("kind", SPOILT)
 async def test_what_cannot_be_read_is_told_and_harms_no_other(valkey: Any, kind: str) -> None:
     """The reason has no value of the record, and the record can be removed."""
@@ -118,6 +121,20 @@ async def test_a_change_the_server_refuses_fails_no_other(valkey: Any) -> None:
             assert isinstance(refused, StoreUnavailable)
             assert "set another prefix" in str(refused)
             assert "hunter2" not in str(refused)
+
+
+# What can be
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize(
+    "value", ["x" * (MAX_DATA - 100), [1] * (MAX_DATA // 2 - 100)], ids=["text", "list"]
+)
+async def test_data_of_the_largest_size_is_read_back(valkey: Any, value: JSON) -> None:
+    record = make_record(data={"k": value})
+    async with store_and_server(valkey.url) as (store, _):
+        assert await store.write([Create(record)]) == [DONE]
+        assert (await load_record(store, record.id)).data == record.data
 
 
 # Older ones

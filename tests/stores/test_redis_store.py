@@ -193,3 +193,39 @@ async def test_closing_ends_what_is_under_way_and_what_waits(valkey: Any) -> Non
     assert {type(answer) for answer in answers} == {dict, StoreUnavailable}
     async with server_client(valkey.url) as server:
         assert "closing" not in [client["name"] for client in await server.client_list()]
+
+
+@pytest.mark.gen_test
+async def test_closing_keeps_nobody_waiting(valkey: Any) -> None:
+    """What comes while the store is being closed fails at once, and so does what waits."""
+    store = RedisStore(valkey.url, timeout=60)
+    await store.open()
+    loads = [asyncio.create_task(store.load([bytes(16)])) for _ in range(5 * MAX_CONNECTIONS)]
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(store.close())
+    while not closing.done():
+        await asyncio.sleep(0)
+        loads.append(asyncio.create_task(store.load([bytes(16)])))
+    answers = await asyncio.gather(*loads, return_exceptions=True)
+    assert {str(answer) for answer in answers if isinstance(answer, Exception)} == {
+        "the Redis store is not open",
+        "the Redis store was closed",
+    }
+
+
+@pytest.mark.gen_test
+async def test_a_store_opened_while_it_is_closed_works(valkey: Any) -> None:
+    """Closing takes nothing from the store that was opened again meanwhile."""
+    store = RedisStore(valkey.url, timeout=60)
+    record = make_record()
+    await store.open()
+    loads = [asyncio.create_task(store.load([bytes(16)])) for _ in range(5 * MAX_CONNECTIONS)]
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(store.close())
+    await asyncio.sleep(0)
+    await store.open()
+    assert await store.write([Create(record)]) == [DONE]
+    await closing
+    assert await load_record(store, record.id) == record
+    await asyncio.gather(*loads, return_exceptions=True)
+    await store.close()
