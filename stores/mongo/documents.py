@@ -3,7 +3,8 @@
 One document a session, in native BSON types::
 
     {_id: BinData, secret: BinData, former: BinData, rotated: Date, created: Date, expires: Date,
-     user: "ada", persistent: true, authenticated: Date, seen: Date, room: [NumberLong],
+     user: "ada", persistent: true, authenticated: Date, seen: Date,
+     room: {l131072: [NumberLong]},
      data: {name: "ada", cart: [{sku: "x", price: 9.5}]}}
 
 A field that is missing stands for none. `stores.mongo.room` says what `room` is.
@@ -17,7 +18,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stores.contract import JSON, Record, Unreadable
-from stores.mongo.room import GRANT, room
 
 FIELDS = ("secret", "created", "expires", "persistent", "data")
 """The fields of every session's document, beside its `_id`."""
@@ -32,8 +32,8 @@ class _Misfit(Exception):
     """A value that no session has; the text names no value."""
 
 
-def document(record: Record, size: int) -> dict[str, Any]:
-    """Return *record*, whose data take *size* bytes, as a document."""
+def document(record: Record, room: Mapping[str, list[int]] | None) -> dict[str, Any]:
+    """Return *record* as a document; without `room`, its first update measures it."""
     fields = {
         "_id": record.id,
         "secret": record.secret_hash,
@@ -43,9 +43,10 @@ def document(record: Record, size: int) -> dict[str, Any]:
         "expires": date(record.expires),
         "user": record.user,
         "persistent": record.persistent,
-        "room": room(GRANT - size),
         "data": to_bson(dict(record.data)),
     }
+    if room is not None:
+        fields["room"] = room
     if record.authenticated is not None:
         fields["authenticated"] = date(record.authenticated)
     if record.seen is not None:
