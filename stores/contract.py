@@ -14,6 +14,12 @@ from typing import NamedTuple, TypeAlias
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
+MAX_DATA = 4 * 1024 * 1024
+"""Bytes of a record's data, as JSON text in UTF-8, that every store can read back.
+
+What is larger is `Unreadable`: decoding it would hold up every other request.
+"""
+
 
 class ConfigurationError(ValueError):
     """A setting that cannot work. Its text names the setting and the mend, and no secret."""

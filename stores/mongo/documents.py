@@ -12,18 +12,16 @@ A field that is missing stands for none. `stores.mongo.room` says what `room` is
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from stores.contract import JSON, Record, Unreadable
+from stores.contract import JSON, MAX_DATA, Record, Unreadable
 
 FIELDS = ("secret", "created", "expires", "persistent", "data")
 """The fields of every session's document, beside its `_id`."""
-
-MAX_VALUES = 2**18
-"""Values of one record that are converted: more would keep the loop for a tenth of a second."""
 
 _EPOCH = datetime(1970, 1, 1)  # PyMongo returns dates in UTC without a zone
 
@@ -78,7 +76,7 @@ def record(document: Mapping[str, Any]) -> Record | Unreadable:
     except (KeyError, TypeError):
         return Unreadable("one of its dates is missing or of another type")
     try:
-        values = _values(data, [MAX_VALUES - len(data)])
+        values = _values(data, [MAX_DATA])
     except _Misfit as error:
         return Unreadable(str(error))
     return Record(
@@ -149,21 +147,25 @@ def to_bson(value: Any) -> Any:
 
 
 def _from_bson(value: Any, left: list[int]) -> JSON:
-    """Return what is not `_PLAIN` as a JSON value; *left* counts how many more are converted."""
+    """Return what is not `_PLAIN` as a JSON value; *left* is as for `_values`."""
     kind = type(value)
-    if kind is dict or kind is list:
-        left[0] -= len(value)
-        if left[0] < 0:
-            raise _Misfit(f"it has more than {MAX_VALUES:,} values")
-        if kind is dict:
-            return _values(value, left)
+    if kind is dict:
+        return _values(value, left)
+    if kind is list:
+        _count(1 + LEAST_ITEM * len(value), left)
         return [item if type(item) in _PLAIN else _from_bson(item, left) for item in value]
+    if kind is float:
+        if math.isfinite(value):
+            return float(value)
+        raise _Misfit("its data hold NaN or infinity, which JSON does not have")
     if isinstance(value, int):
         return int(value)  # bson.Int64 is a subclass, and a session holds exact types
     raise _Misfit("its data hold a value of a type that JSON does not have")
 
 
 def _values(document: Mapping[str, Any], left: list[int]) -> dict[str, JSON]:
+    """Return a document's values; *left* is what its record may still take as JSON text."""
+    _count(1 + LEAST_ENTRY * len(document), left)
     return {
         key if "%" not in key else _unescape(key): (
             value if type(value) in _PLAIN else _from_bson(value, left)
@@ -172,5 +174,14 @@ def _values(document: Mapping[str, Any], left: list[int]) -> dict[str, JSON]:
     }
 
 
-_PLAIN = frozenset({str, int, float, bool, type(None)})
-"""Types of values that are the same in BSON."""
+def _count(least: int, left: list[int]) -> None:
+    left[0] -= least
+    if left[0] < 0:
+        raise _Misfit(f"its data take more than {MAX_DATA} bytes as JSON text")
+
+
+LEAST_ITEM, LEAST_ENTRY = 2, 5
+"""Bytes that each value of an array (`1,`) or a document (`"":1,`) takes at least as JSON text."""
+
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Types whose values are all the same in BSON."""
