@@ -1,17 +1,58 @@
-"""Values as compact JSON text, without NaN and infinity."""
+"""Values as compact JSON text, as strict as a session is."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from stores.contract import JSON
 
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 """Return a value as JSON text."""
 
-decode = json.JSONDecoder().decode
-"""Return the value that a JSON text stands for."""
+MAX_DEPTH = 64
+"""Nesting of a value that every store can keep (MongoDB allows 100 levels, some its own)."""
+
+
+def decode(text: str) -> Any:
+    """Return the value that a JSON text stands for: a session's data, or a list of its values.
+
+    Raises `ValueError` for what is not JSON, NaN, infinity and a lone surrogate, `RecursionError`
+    for values nested deeper than `MAX_DEPTH`.
+    """
+    value = _decode(text)
+    # Only an escape can stand for a surrogate: the text itself was decoded from UTF-8.
+    if "\\" in text and ("\\ud" in text or "\\uD" in text):
+        encode(value).encode()
+    if len(text) > 2 * MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(value)
+    return value
+
+
+def _finite(text: str) -> float:
+    """Return the number; JSON has `1e999`, which no float can hold, and Python reads `NaN`."""
+    number = float(text)
+    if number - number:  # infinity and NaN
+        raise ValueError("a number is not finite")
+    return number
+
+
+_decode = json.JSONDecoder(parse_float=_finite, parse_constant=_finite).decode
+
+
+def _check_depth(value: object) -> None:
+    inside = [value]
+    for _ in range(MAX_DEPTH + 1):
+        inside = [
+            item
+            for outer in inside
+            for item in (outer.values() if type(outer) is dict else outer)  # type: ignore[attr-defined]
+            if type(item) is dict or type(item) is list
+        ]
+        if not inside:
+            return
+    raise RecursionError("a value is nested too deeply")
 
 
 def size_of(data: Mapping[str, JSON]) -> int:

@@ -29,6 +29,8 @@ SPOILED = {
     "a former secret is long": "former = x'{0}'",
     "data is NULL": "data = NULL",
     "data is far too large": "data = concat('{{\"k\":\"', repeat('hunter2 ', 600000), '\"}}')",
+    "a number is NaN": "data = '{\"k\":[NaN]}'",
+    "a text is half of a surrogate pair": r"""data = '{"k":"\ud800"}'""",
 }
 SPOILED_SQLITE = {
     **SPOILED,
@@ -54,6 +56,8 @@ async def spoil(url: str, table: str, id: bytes, change: str) -> None:
     else:
         change = change.replace("x'{0}'", f"x'{digits}'")
         where = f"x'{id.hex()}'"
+    if url.startswith("mariadb"):
+        change = change.replace("\\", "\\\\")
     await ask(url, f"UPDATE {table} SET {change.replace(':', chr(92) + ':')} WHERE id = {where}")
 
 
