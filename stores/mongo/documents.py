@@ -3,7 +3,8 @@
 One document a session, in native BSON types::
 
     {_id: BinData, secret: BinData, former: BinData, rotated: Date, created: Date, expires: Date,
-     user: "ada", persistent: true, authenticated: Date, seen: Date, room: [NumberLong],
+     user: "ada", persistent: true, authenticated: Date, seen: Date,
+     room: {l131072: [NumberLong]},
      data: {name: "ada", cart: [{sku: "x", price: 9.5}]}}
 
 A field that is missing stands for none. `stores.mongo.room` says what `room` is.
@@ -11,19 +12,16 @@ A field that is missing stands for none. `stores.mongo.room` says what `room` is
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from stores.contract import JSON, Record, Unreadable
-from stores.mongo.room import GRANT, room
+from stores.contract import JSON, MAX_DATA, Record, Unreadable
 
 FIELDS = ("secret", "created", "expires", "persistent", "data")
 """The fields of every session's document, beside its `_id`."""
-
-MAX_VALUES = 2**18
-"""Values of one record that are converted: more would keep the loop for a tenth of a second."""
 
 _EPOCH = datetime(1970, 1, 1)  # PyMongo returns dates in UTC without a zone
 
@@ -32,8 +30,8 @@ class _Misfit(Exception):
     """A value that no session has; the text names no value."""
 
 
-def document(record: Record, size: int) -> dict[str, Any]:
-    """Return *record*, whose data take *size* bytes, as a document."""
+def document(record: Record, room: Mapping[str, list[int]] | None) -> dict[str, Any]:
+    """Return *record* as a document; without `room`, its first update measures it."""
     fields = {
         "_id": record.id,
         "secret": record.secret_hash,
@@ -43,9 +41,10 @@ def document(record: Record, size: int) -> dict[str, Any]:
         "expires": date(record.expires),
         "user": record.user,
         "persistent": record.persistent,
-        "room": room(GRANT - size),
         "data": to_bson(dict(record.data)),
     }
+    if room is not None:
+        fields["room"] = room
     if record.authenticated is not None:
         fields["authenticated"] = date(record.authenticated)
     if record.seen is not None:
@@ -77,7 +76,7 @@ def record(document: Mapping[str, Any]) -> Record | Unreadable:
     except (KeyError, TypeError):
         return Unreadable("one of its dates is missing or of another type")
     try:
-        values = _values(data, [MAX_VALUES - len(data)])
+        values = _values(data, [MAX_DATA])
     except _Misfit as error:
         return Unreadable(str(error))
     return Record(
@@ -148,21 +147,25 @@ def to_bson(value: Any) -> Any:
 
 
 def _from_bson(value: Any, left: list[int]) -> JSON:
-    """Return what is not `_PLAIN` as a JSON value; *left* counts how many more are converted."""
+    """Return what is not `_PLAIN` as a JSON value; *left* is as for `_values`."""
     kind = type(value)
-    if kind is dict or kind is list:
-        left[0] -= len(value)
-        if left[0] < 0:
-            raise _Misfit(f"it has more than {MAX_VALUES:,} values")
-        if kind is dict:
-            return _values(value, left)
+    if kind is dict:
+        return _values(value, left)
+    if kind is list:
+        _count(1 + LEAST_ITEM * len(value), left)
         return [item if type(item) in _PLAIN else _from_bson(item, left) for item in value]
+    if kind is float:
+        if math.isfinite(value):
+            return float(value)
+        raise _Misfit("its data hold NaN or infinity, which JSON does not have")
     if isinstance(value, int):
         return int(value)  # bson.Int64 is a subclass, and a session holds exact types
     raise _Misfit("its data hold a value of a type that JSON does not have")
 
 
 def _values(document: Mapping[str, Any], left: list[int]) -> dict[str, JSON]:
+    """Return a document's values; *left* is what its record may still take as JSON text."""
+    _count(1 + LEAST_ENTRY * len(document), left)
     return {
         key if "%" not in key else _unescape(key): (
             value if type(value) in _PLAIN else _from_bson(value, left)
@@ -171,5 +174,14 @@ def _values(document: Mapping[str, Any], left: list[int]) -> dict[str, JSON]:
     }
 
 
-_PLAIN = frozenset({str, int, float, bool, type(None)})
-"""Types of values that are the same in BSON."""
+def _count(least: int, left: list[int]) -> None:
+    left[0] -= least
+    if left[0] < 0:
+        raise _Misfit(f"its data take more than {MAX_DATA} bytes as JSON text")
+
+
+LEAST_ITEM, LEAST_ENTRY = 2, 5
+"""Bytes that each value of an array (`1,`) or a document (`"":1,`) takes at least as JSON text."""
+
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Types whose values are all the same in BSON."""

@@ -14,17 +14,19 @@ from pymongo import DeleteOne, InsertOne, UpdateOne
 
 from stores.contract import NEVER_ROTATED, Change, Create, Record, StoreUnavailable, Update
 from stores.json_text import size_of
+from stores.mongo import room
 from stores.mongo.documents import as_stored, date, document, path, to_bson
-from stores.mongo.room import GRANT, PATH, room
+from stores.mongo.room import GRANT
 
 _NEVER_INSERT = {"_id": None}
 """Another `_id` than the filter's, which the server refuses to insert and ignores in an update."""
 
 DUPLICATE_KEY = 11000
 
-NOT_APPLIED = frozenset({66, 2, DUPLICATE_KEY})
+NOT_APPLIED = frozenset({66, 2, 14, 28, DUPLICATE_KEY})
 """The server's codes for an update whose conditions do not hold: ImmutableField, by the upsert that
-cannot insert; BadValue, by `room`; and what another process has begun meanwhile."""
+cannot insert; BadValue, TypeMismatch and PathNotViable, by `room`; and what another process has
+begun meanwhile."""
 
 _SURELY_FITS = 2**20
 """Bytes of JSON text that surely fit in a document: as BSON, they take less than ten times that."""
@@ -33,8 +35,10 @@ _MAX_DOCUMENT = 16 * 2**20 - 2**16
 """Bytes of BSON that MongoDB takes, less a margin for the fields beside the data."""
 
 
-def operation(change: Change) -> Any:
+def operation(change: Change, limit: int | None) -> Any:
     """Return the ordinary operation for *change*, unless its record is `measured_first`.
+
+    *limit* is the one that updates of a new record will probably have.
 
     Raises `StoreUnavailable` for what the driver would refuse together with a whole batch.
     """
@@ -46,12 +50,13 @@ def operation(change: Change) -> Any:
             if change.limit is None:
                 operators.setdefault("$unset", {})["room"] = ""  # it is measured the next time
             else:
-                operators["$inc"] = {PATH: size}
+                operators["$inc"] = {room.path(change.limit): size}
         return UpdateOne(where, operators, upsert=True)
     if isinstance(change, Create):
         size = size_of(change.record.data)
         _check_size(change.record.data, size)
-        return InsertOne(document(change.record, size))
+        granted = None if limit is None else room.room(limit, GRANT - size)
+        return InsertOne(document(change.record, granted))
     return DeleteOne({"_id": change.id})
 
 
@@ -62,12 +67,15 @@ def measured_first(change: Update) -> bool:
 
 def operation_from(change: Update, before: Record | None, after: Record) -> Any:
     """Return the operation that makes *after* of a record that still is as *before*."""
+    measured = None
+    if change.limit is not None:
+        measured = room.room(change.limit, change.limit - size_of(after.data))
     if before is None:
-        return InsertOne(document(after, size_of(after.data)))
+        return InsertOne(document(after, measured))
     where, operators = _parts(change)
-    if change.set and change.limit is not None:
+    if change.set and measured is not None:
         where["data"] = {"$eq": to_bson(dict(before.data))}
-        operators["$set"]["room"] = room(change.limit - size_of(after.data))
+        operators["$set"]["room"] = measured
     elif change.set:
         operators.setdefault("$unset", {})["room"] = ""
     return UpdateOne(where, operators, upsert=True)

@@ -68,6 +68,7 @@ class MongoStore(Store):
         self._parts: Parts | None = None
         self._client: Any = None
         self._collection: Any = None
+        self._limit: int | None = None  # of updates, for the records that are created
         self._index_problem: str | None = None
         self._look_at = 0.0
         self._looking: asyncio.Task[None] | None = None
@@ -136,9 +137,10 @@ class MongoStore(Store):
             return await read(collection, ids)
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
-        writing = Writing(self._opened(), changes)
+        writing = Writing(self._opened(), changes, self._limit)
         with self._deadline():
             await writing.run()
+        self._limit = writing.limit
         if time.monotonic() >= self._look_at and self._looking is None:
             self._looking = asyncio.ensure_future(self._look_for_index())
         return writing.answers

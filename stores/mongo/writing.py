@@ -27,8 +27,10 @@ MAX_LOOKS = 100
 class Writing:
     """The changes of one call, until each has its answer."""
 
-    def __init__(self, collection: Any, changes: Sequence[Change]) -> None:
+    def __init__(self, collection: Any, changes: Sequence[Change], limit: int | None) -> None:
         self._collection = collection
+        self.limit = limit
+        """The limit of the last update that had one."""
         self._changes = changes
         self.answers: list[Outcome | StoreUnavailable] = [Outcome.DONE] * len(changes)
 
@@ -37,11 +39,13 @@ class Writing:
         ordinary: dict[int, Any] = {}
         pending: dict[int, Update] = {}
         for i, change in enumerate(self._changes):
-            if isinstance(change, Update) and measured_first(change):
-                pending[i] = change
-                continue
+            if isinstance(change, Update):
+                self.limit = change.limit or self.limit
+                if measured_first(change):
+                    pending[i] = change
+                    continue
             try:
-                ordinary[i] = operation(change)
+                ordinary[i] = operation(change, self.limit)
             except StoreUnavailable as error:
                 self.answers[i] = error
         pending |= await self._send(ordinary)
@@ -109,5 +113,5 @@ class Writing:
             elif measured_first(update):
                 later[i] = update
             else:
-                again[i] = operation(update)
+                again[i] = operation(update, self.limit)
         return later | await self._send(again)

@@ -11,6 +11,9 @@ from stores.contract import Change, Delete, Outcome, Record, StoreUnavailable, U
 from stores.sql.rows import Row, row_of
 from stores.sql.statements import Statements
 
+NOT_JSON = (ValueError, TypeError, RecursionError)
+"""What encoding raises for data that is not JSON."""
+
 
 class Batch:
     """What a batch makes of the records, and what is to be written for it."""
@@ -36,7 +39,7 @@ class Batch:
                 continue
             try:
                 self._note(id, old, new)
-            except (ValueError, TypeError, RecursionError):
+            except NOT_JSON:
                 self._refuse(changes, id)
 
     def write(self, statements: Statements, connection: Connection) -> None:
@@ -58,7 +61,10 @@ class Batch:
                 self._after[change.id] = None
                 return Outcome.DONE
             return Outcome.EXISTS
-        outcome, self._after[change.id] = apply_change(record, change)
+        try:
+            outcome, self._after[change.id] = apply_change(record, change)
+        except NOT_JSON:
+            return self._refusal()
         return outcome
 
     def _note(self, id: bytes, old: object, new: Record | Unreadable | None) -> None:
@@ -75,7 +81,10 @@ class Batch:
             self._updated.append(row_of(new, self._largest))
 
     def _refuse(self, changes: Sequence[Change], id: bytes) -> None:
-        error = StoreUnavailable(f"its data is not JSON, or takes more than {self._largest} bytes")
+        error = self._refusal()
         for n, change in enumerate(changes):
             if change.id == id and self.outcomes[n] is Outcome.DONE:
                 self.outcomes[n] = error
+
+    def _refusal(self) -> StoreUnavailable:
+        return StoreUnavailable(f"its data is not JSON, or takes more than {self._largest} bytes")

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, Table, bindparam, func, literal_column, types
 
-from stores.contract import Record
-from stores.sql.rows import MAX_DATA, Row
+from stores.contract import MAX_DATA, Record
+from stores.sql.rows import Row
 from stores.sql.statements import Statements
 
 STATEMENT_SIZE = 1_000_000

@@ -7,13 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from stores.contract import Record, Unreadable
+from stores.collector import LARGE, collector_paused
+from stores.contract import MAX_DATA, Record, Unreadable
 from stores.json_text import decode, encode
 
 Row: TypeAlias = tuple[Any, ...]
-
-MAX_DATA = 4 * 1024 * 1024
-"""Bytes of one record's data. More is neither written nor decoded: the loop would stand still."""
 
 _MAYBE_FLOAT = {float, type(None)}
 
@@ -52,12 +50,12 @@ def record_of(row: Sequence[Any]) -> Record | Unreadable:
     if persistent not in (0, 1):
         return Unreadable("persistent is neither true nor false")
     try:
-        value = decode(data if type(data) is str else data.decode())
+        value = _decode(data) if len(data) < LARGE else _decode_large(data)
         if type(user) is bytes:
             user = user.decode()
     except UnicodeError:
         return Unreadable("its text is not UTF-8")
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return Unreadable("its data is not JSON")
     if type(value) is not dict:
         return Unreadable("its data is not a JSON object")
@@ -70,6 +68,15 @@ def record_of(row: Sequence[Any]) -> Record | Unreadable:
         *(id, secret_hash, created, expires, value, user),
         *(bool(persistent), former_hash, rotated, authenticated, seen),
     )
+
+
+def _decode(data: Any) -> Any:
+    return decode(data if type(data) is str else data.decode())
+
+
+def _decode_large(data: Any) -> Any:
+    with collector_paused():
+        return _decode(data)
 
 
 def _size(text: str) -> int:

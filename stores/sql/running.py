@@ -65,6 +65,18 @@ class Runner:
             async with asyncio.timeout(self._timeout):
                 await self._engine.close()
 
+    def renew(self) -> None:
+        """Let what follows use new connections; close the former when nothing runs in them."""
+        engine, self._engine = self._engine, self._make_engine(False)
+        task = asyncio.create_task(self._retire(engine, set(self._tasks)))
+        self._tasks.add(task)
+        task.add_done_callback(self._forget_task)
+
+    async def _retire(self, engine: Engine, running: set[asyncio.Task[Any]]) -> None:
+        if running:
+            await asyncio.wait(running, timeout=self._timeout)
+        await engine.close()
+
     async def run(self, work: Callable[[Attempt], Answer]) -> Answer:
         """Do *work* within the deadline; turn every failure into `StoreUnavailable`."""
         attempt = Attempt()

@@ -23,8 +23,8 @@ from sqlalchemy import (
     update,
 )
 
-from stores.contract import Record, Unreadable
-from stores.sql.rows import MAX_DATA, Row, record_of
+from stores.contract import MAX_DATA, Record, Unreadable
+from stores.sql.rows import Row, record_of
 
 CHUNK = 1000
 """Values in one list of a statement; SQLite takes 32,766."""

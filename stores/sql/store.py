@@ -34,7 +34,7 @@ from stores.sql.names import DATABASES
 from stores.sql.own_engine import check_engine, name_of
 from stores.sql.running import RowRefused, Runner
 from stores.sql.shape import prepare_table
-from stores.sql.sqlite_file import make_file
+from stores.sql.sqlite_file import WatchedFile
 from stores.sql.statements import Statements
 from stores.sql.table import define_table
 from stores.sql.url import SQLUrl
@@ -82,6 +82,8 @@ class SQLStore(Store):
             self._name, dialect = name_of(engine), engine.dialect.name
         self._database = DATABASES[dialect]
         self._statements: Statements = STATEMENTS[dialect](define_table(_checked(table)))
+        file = None if self._url is None else self._url.file
+        self._file = None if file is None else WatchedFile(file)
         self._runner: Runner | None = None  # set while the store is open
 
     @property
@@ -89,8 +91,8 @@ class SQLStore(Store):
         return self._name
 
     async def open(self) -> None:
-        if self._url is not None and self._url.file is not None:
-            make_file(self._url.file)
+        if self._file is not None:
+            self._file.make()
         if self._runner is None:
             if self._url is not None and self._url.may_be_overheard:
                 log.warning(OVERHEARD, self._name)
@@ -116,6 +118,8 @@ class SQLStore(Store):
     async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
         if not changes:
             return []
+        if self._file is not None and self._file.is_another():
+            self._go_on_with(self._file)
         try:
             return await self._run(lambda attempt: self._apply(attempt, changes))
         except RowRefused as error:
@@ -132,6 +136,21 @@ class SQLStore(Store):
             return len(ids)
 
         return await self._run(remove)
+
+    def _go_on_with(self, file: WatchedFile) -> None:
+        """Use the file that is there now, rather than the one that connections have open."""
+        if self._runner is None:
+            return
+        try:
+            file.make()
+        except ConfigurationError as error:
+            raise StoreUnavailable(str(error)) from None
+        log.error(
+            "store %s: somebody removed or replaced its file, which ends the sessions that were in "
+            "it; the store goes on with the file that is there now, or a new one",
+            self._name,
+        )
+        self._runner.renew()
 
     def _make_engine(self, pooled: bool) -> Engine:
         if self._url is None:
@@ -150,7 +169,7 @@ class SQLStore(Store):
             from stores.sql.postgresql import check_own_engine
 
             check_own_engine(attempt)
-        if self._url is not None and self._url.file is not None:
+        if self._file is not None:
             # So readers and a writer do not wait for each other. The file keeps this mode.
             attempt.connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         for last in (False, False, True):

@@ -115,6 +115,7 @@ async def test_an_update_that_creates_changes_what_another_created(
 @pytest.mark.gen_test
 async def test_nothing_is_looked_up_when_all_is_done(store: MongoStore, commands: Commands) -> None:
     records = [make_record() for _ in range(20)]
+    await store.write([Update(bytes(16), {"n": 1}, limit=LIMIT)])  # so it knows the limit
     await store.write([Create(record) for record in records])
     commands.sent.clear()
     changes: list[Change] = []
@@ -207,6 +208,33 @@ async def test_no_order_of_updates_passes_any_limit(store: MongoStore, limit: in
     # What was removed makes room again.
     assert await store.write([Update(record.id, unset=["free"])]) == [DONE]
     assert await store.write([Update(record.id, {"a": "z" * size}, limit=limit)]) == [DONE]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_another_limit_than_before_holds(store: MongoStore) -> None:
+    """A service that starts again with another `max_bytes` finds what the former one measured."""
+    record = make_record(data={"text": "x" * 4000})
+    await store.write([Create(record)])
+    for limit, fits in ((1_000_000, 1), (32_000, 4), (64_000, 6), (16_000, 0), (1_000_000, 20)):
+        changes = [Update(record.id, {f"{limit} {n}": "y" * 5000}, limit=limit) for n in range(20)]
+        outcomes = [(await store.write([change]))[0] for change in changes[:fits]]
+        assert outcomes == [DONE] * fits
+        if limit < 1_000_000:
+            assert set(await store.write(changes[fits:])) == {TOO_LARGE}
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(
+    "room", [1, "x", None, [], ["x"], {}, {f"l{LIMIT}": ["x"]}, {f"l{LIMIT}": 1}], ids=str
+)
+async def test_a_spoiled_counter_is_made_anew(
+    store: MongoStore, mongo_collection: Any, room: Any
+) -> None:
+    record = make_record()
+    await store.write([Create(record)])
+    mongo_collection.update_one({}, {"$set": {"room": room}})
+    assert await store.write([Update(record.id, {"n": 1}, limit=LIMIT)]) == [DONE]
+    assert (await load_record(store, record.id)).data["n"] == 1
 
 
 # What the server refuses

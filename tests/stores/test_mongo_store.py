@@ -65,9 +65,13 @@ async def test_a_session_is_a_document_that_people_can_read(
         authenticated=now,
     )
     async with opened(mongod.url, database=mongo_collection.database.name) as store:
+        await store.write([Create(record), Update(bytes(16), {"n": 1}, limit=65536)])
+        (document,) = mongo_collection.find().to_list()
+        assert "room" not in document
+        await store.write([Delete(record.id)])
         await store.write([Create(record)])
         (document,) = mongo_collection.find().to_list()
-        assert document.pop("room") == [2**63 - 1 - 8192 + size_of(record.data)]
+        assert document.pop("room") == {"l65536": [2**63 - 1 - 8192 + size_of(record.data)]}
         at = datetime.fromtimestamp(int(now * 1000) / 1000, UTC).replace(tzinfo=None)
         assert abs(document.pop("created") - at).total_seconds() < 0.002
         assert abs(document.pop("rotated") - at).total_seconds() < 0.002

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,8 +17,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 
 from stores import MongoStore, StoreUnavailable
-from stores.contract import Create, Delete, Outcome, Record, Unreadable, Update
-from stores.mongo.documents import MAX_VALUES
+from stores.contract import MAX_DATA, Create, Delete, Outcome, Record, Unreadable, Update
 from tests.helpers.opened import while_open
 from tests.helpers.records import make_record, make_rotation
 
@@ -46,9 +46,15 @@ MISFITS: dict[str, tuple[Change, str]] = {
     "a decimal": (lambda d: d["data"].update(v=Decimal128("1.5")), "JSON"),
     "a date in the data": (lambda d: d["data"].update(v=datetime.now(UTC)), "JSON"),
     "bytes in the data": (lambda d: d["data"].update(v=b"Ada"), "JSON"),
-    "more values than there can be": (
-        lambda d: d["data"].update(v=[[0] * 600] * (MAX_VALUES // 600 + 1)),
-        "more than 262,144 values",
+    "not a number": (lambda d: d["data"].update(v=float("nan")), "NaN"),
+    "infinity in a list": (lambda d: d["data"].update(v=[float("-inf")]), "NaN"),
+    "an array of more than there can be": (
+        lambda d: d["data"].update(v=[[None] * 9] * 200_000),
+        "more than 4194304 bytes",
+    ),
+    "more keys than there can be": (
+        lambda d: d["data"].update((f"{n:x}", 1) for n in range(MAX_DATA // 5)),
+        "more than 4194304 bytes",
     ),
 }
 
@@ -101,3 +107,34 @@ async def test_an_unreadable_record_harms_no_other(
         await store.open()  # whatever it finds there
         assert await store.write([Delete(bad)]) == [Outcome.DONE]
         assert list(await store.load([bad, good.id])) == [good.id]
+
+
+@pytest.mark.gen_test
+async def test_a_value_that_json_lacks_is_not_measured(mongod: Any, mongo_collection: Any) -> None:
+    """An update with a limit measures the record first, where its counter is missing."""
+    bad, good = (make_record(data={"n": 0}) for _ in range(2))
+    async with opened("motor", mongod.url, mongo_collection.database.name) as store:
+        await store.write([Create(bad), Create(good)])
+        mongo_collection.update_one({"_id": bad.id}, {"$set": {"data.n": float("nan")}})
+        mongo_collection.update_many({}, {"$unset": {"room": ""}})
+        changes = [Update(id, {"m": 1}, limit=65536) for id in (good.id, bad.id, good.id)]
+        first, refused, last = await store.write(changes)
+        assert isinstance(refused, StoreUnavailable)
+        assert (first, last) == (Outcome.DONE, Outcome.DONE)
+
+
+@pytest.mark.gen_test(timeout=60)
+@pytest.mark.parametrize("item", ["1", "[]", '"x"', "{}"])
+async def test_what_was_acknowledged_is_read_again(
+    mongod: Any, mongo_collection: Any, item: str
+) -> None:
+    """As many values as a document takes, of the shortest there are."""
+    count = 1_000_000 if item == "1" else 700_000
+    data = {"v": json.loads(f"[{','.join([item] * count)}]")}
+    record = make_record(data=data)
+    database = mongo_collection.database.name
+    async with while_open(MongoStore(mongod.url, database=database, timeout=20)) as store:
+        assert await store.write([Create(record)]) == [Outcome.DONE]
+        found = (await store.load([record.id]))[record.id]
+        assert isinstance(found, Record)
+        assert found.data == data

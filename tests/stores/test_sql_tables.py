@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from stores import ConfigurationError
+from stores import ConfigurationError, StoreUnavailable
 from stores.contract import Create, Delete, Outcome, Record, Update
 from tests.helpers.records import make_record
 from tests.helpers.sql_databases import ask, engine_of, opened, table, url
@@ -169,3 +172,50 @@ async def test_a_dropped_table_is_made_again_while_running(url: str, table: str)
             assert await other.load([record.id]) == {record.id: record}
         drop = f"DROP INDEX {table}_expires"
         await ask(url, drop + (f" ON {table}" if url.startswith("mariadb") else ""))
+
+
+def remove(folder: Path, names: str) -> None:
+    for file in folder.glob(names):
+        file.unlink()
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("removed", ["sessions.db*", "sessions.db", "replaced"])
+async def test_a_removed_file_takes_nothing_acknowledged_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, removed: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/sessions.db"
+    records = [make_record() for _ in range(4)]
+    async with opened(url) as store, opened(url) as another:
+        await asyncio.gather(*(store.write([Create(record)]) for record in records))
+        await another.load([records[0].id])
+        if removed == "replaced":
+            async with opened(f"sqlite:///{tmp_path}/other.db") as other:
+                await other.write([Create(records[0])])
+            remove(tmp_path, "sessions.db*")
+            (tmp_path / "other.db").rename(tmp_path / "sessions.db")
+            assert await store.write([Create(records[0])]) == [Outcome.EXISTS]
+        else:
+            remove(tmp_path, removed)
+        later = [make_record() for _ in range(4)]
+        outcomes = await asyncio.gather(*(store.write([Create(record)]) for record in later))
+        assert outcomes == [[DONE]] * 4
+        assert len(await store.load([record.id for record in later])) == 4
+        async with opened(url) as fresh:
+            assert len(await fresh.load([record.id for record in later])) == 4
+        assert await another.write([Update(later[0].id, {"n": 1})]) == [DONE]
+        assert (tmp_path / "sessions.db").stat().st_mode & 0o777 == 0o600
+    assert caplog.text.count("somebody removed or replaced its file") == 2
+
+
+@pytest.mark.gen_test
+async def test_a_folder_that_is_removed_fails_until_it_is_back(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    async with opened(f"sqlite:///{folder}/sessions.db") as store:
+        shutil.rmtree(folder)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="directory"):
+                await store.write([Create(make_record())])
+        folder.mkdir()
+        assert await store.write([Create(make_record())]) == [DONE]
