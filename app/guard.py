@@ -69,9 +69,12 @@ def guarded(handler: type[RequestHandler], policy: SessionPolicy) -> dict[str, A
 
 
 def load(
-    handler: RequestHandler, manager: SessionManager, policy: SessionPolicy
+    handler: RequestHandler, manager: SessionManager, policy: SessionPolicy, waited: float = 0.0
 ) -> Awaitable[Session]:
-    """Load the session that the request of *handler* presents to *manager*."""
+    """Load the session that the request of *handler* presents to *manager*.
+
+    It has *waited* so many seconds for other stores.
+    """
     request = handler.request
     header = request.headers.get("Cookie")
     if header is not None and "," in header:
@@ -83,6 +86,7 @@ def load(
         read_only=policy.read_only,
         withheld=manager.cookie.is_kept_back(request.method)
         and request.headers.get("Sec-Fetch-Site") == "cross-site",
+        waited=waited,
     )
 
 

@@ -17,7 +17,7 @@ from app.sessions.manager import SessionManager
 from app.sessions.pending import Presented
 from app.sessions.session import Session
 from app.sessions.stage import Stage
-from app.sessions.working_copy import refuse_cookies, save
+from app.sessions.working_copy import go_along, refuse_cookies, save, waited
 from app.websocket import SessionWebSocket
 
 
@@ -65,9 +65,10 @@ class SessionMixin(SessionWebSocket):
                 "application; pass it as sessions= to one"
             )
         began = time.time()
-        session = await load(self, manager, self.session_policy)
+        session = await load(self, manager, self.session_policy, waited(own))
         if manager in self._session_others:  # two asked at the same time
             return self._session_others[manager]
+        go_along(session, own)
         if session.user is not None and not self._session_head_sent:
             set_defaults(self, PRIVATE)
         if self._session_head_sent:

@@ -253,6 +253,7 @@ class Gateway:
                 raise TimeoutError
             async with asyncio.timeout(timeout - waited) as limit:
                 before = deadline.set(limit.when())
+                del limit  # it refers to the task, which may fail and refer to this frame
                 try:
                     return await operation(*arguments)
                 finally:

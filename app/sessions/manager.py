@@ -115,11 +115,13 @@ class SessionManager:
         over_tls: bool = False,
         read_only: bool = False,
         withheld: bool = False,
+        waited: float = 0.0,
     ) -> Session:
         """Return the session that a `Cookie` header presents; a new, empty one if it presents none.
 
-        *withheld* says that a browser keeps the session's cookie back from this request. Raises
-        `SessionUnavailable`. The store is asked only for what has the form of a token.
+        *withheld* says that a browser keeps the session's cookie back from this request, *waited*
+        how many seconds it has waited for other stores. Raises `SessionUnavailable`. The store is
+        asked only for what has the form of a token.
         """
         self._gateway.closed = False  # for whoever begins now, it is opened again
         now = self.clock()
@@ -131,21 +133,22 @@ class SessionManager:
             has_cookie = has_cookie and not withheld  # a removal would hit the one kept back
             return Session(self, None, Presented(now, has_cookie, over_tls, withheld), stage)
         began = time.monotonic()
+        since = began - waited
         several: tuple[Record, ...] = ()
         if len(tokens) == 1:
             id, secret = token.decode(tokens[0])
             hash = token.hash_secret(self.cookie.name, secret)
             if self._undoer.pending:
-                record = await self._undoer.load(id, hash, began)
+                record = await self._undoer.load(id, hash, since)
             else:
-                record = await self._gateway.load(id, began)
+                record = await self._gateway.load(id, since)
             standing = UNKNOWN
             if record is not None and self._timeouts.is_alive(record, now):
                 standing = recognise(record, hash, now)
             elif self.endings.listeners:
                 self.endings.tell(id)
         else:
-            record, standing, several = await self._choose(tokens, now, began)
+            record, standing, several = await self._choose(tokens, now, since)
         waited = time.monotonic() - began
         if standing is CURRENT and record is not None:
             presented = Presented(now, has_cookie, over_tls, False, waited)

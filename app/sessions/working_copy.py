@@ -42,6 +42,8 @@ class WorkingCopy(DeltaMapping):
     _life = 0  # how many ends it has come through
     _waited = 0.0  # seconds that commits and looks have waited for the store
 
+    _first: WorkingCopy | None = None  # the request's own, where this is another manager's
+
     def __init__(
         self,
         manager: Keeper,
@@ -77,14 +79,10 @@ class WorkingCopy(DeltaMapping):
         if self._saved is None or self._ended:
             return None
         began = time.monotonic()
-        presented = self._presented
-        # As of a commit: what lasts longer than the grace, and a socket, has time of its own.
-        late = self._stage is ON_SOCKET or self._manager.clock() - presented.at > GRACE
-        waited = 0.0 if late else presented.waited + self._waited
         try:
-            record = await self._manager.reload(self._saved, began - waited)
+            record = await self._manager.reload(self._saved, began - waited(self))
         finally:
-            self._waited += time.monotonic() - began
+            (self._first or self)._waited += time.monotonic() - began
         if record is None or self._gone:
             self._mark_gone()
             return None
@@ -234,7 +232,7 @@ async def save(copy: WorkingCopy) -> None:
                 presented.cookie or copy._cookie is not None,
                 copy._extend_from or presented.at,
                 copy._stage is ON_SOCKET,
-                presented.waited + copy._waited,
+                presented.waited + copy._waited if copy._first is None else waited(copy),
             )
         )
         if saved.gone or copy._gone:
@@ -247,10 +245,28 @@ async def save(copy: WorkingCopy) -> None:
         new_token = rotate or ended > 0 or copy._saved is None
         copy._acknowledge(saved.record, new_token=new_token, ended=ended)
     finally:
-        copy._waited += time.monotonic() - began
+        (copy._first or copy)._waited += time.monotonic() - began
         waiting, copy._saving = copy._saving, False
         if isinstance(waiting, asyncio.Future):
             waiting.set_result(None)
+
+
+def waited(copy: WorkingCopy) -> float:
+    """Return the seconds that the request has waited for stores so far.
+
+    None count of a socket, and of what lasts longer than the grace: each look has time of its own.
+    """
+    first = copy._first or copy
+    presented = first._presented
+    if first._stage is ON_SOCKET or first._manager.clock() - presented.at > GRACE:
+        return 0.0
+    return presented.waited + first._waited
+
+
+def go_along(copy: WorkingCopy, first: WorkingCopy) -> None:
+    """Let *copy*, which was just loaded, wait for its store in the time that *first* has."""
+    copy._first = first
+    first._waited += copy._presented.waited
 
 
 def is_unsaved(copy: WorkingCopy) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -227,3 +229,28 @@ async def test_a_socket_saves_the_other_session_and_ends_with_it(serve: Serve) -
     assert await socket.read_message() is None
     assert socket.close_code == 1008
     socket.close()
+
+
+class SlowStore(FaultyStore):
+    """Takes as long as *delay* says."""
+
+    timeout = 1.0
+    delay = 0.0
+
+    async def _before(self, operation: str) -> None:
+        await asyncio.sleep(self.delay)
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("delay", [0.4, 0.8])
+async def test_a_page_of_both_waits_as_long_as_one(serve: Serve, delay: float) -> None:
+    """The stores share the time that a request may wait; the second load or a save ends it."""
+    shop, admin = SlowStore(), SlowStore()
+    browser = open_both(serve, *managers(shop, admin))
+    await browser.text("/shop/set/apple")
+    await browser.text("/admin/set/key")
+    shop.delay = admin.delay = delay
+    began = time.monotonic()
+    assert (await browser.get("/shop/both?set=1")).code == 503
+    assert time.monotonic() - began < 1.4
+    shop.delay = admin.delay = 0.0
