@@ -219,6 +219,7 @@ async def test_a_websocket_of_the_same_origin_is_let_through(behind: Proxy) -> N
 # The container's steps
 
 
+@pytest.mark.faults
 def test_the_containers_steps_make_a_service(tmp_path: Path) -> None:
     """The steps run where no container can: the folder is the image, and a venv its Python."""
     venv.create(tmp_path / "python", with_pip=True)

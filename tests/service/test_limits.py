@@ -378,6 +378,7 @@ def works(client: socket.socket) -> None:
     assert client.recv(65536).endswith(ANSWER)
 
 
+@pytest.mark.faults
 def test_idle_connections_make_room_for_new_ones(poor: Service) -> None:
     with clients(poor, 300), clients(poor, 1) as (late,):
         for _ in range(20):

@@ -164,6 +164,7 @@ def test_a_child_that_dies_is_replaced(start: Start, url: str) -> None:
 # Without MongoDB
 
 
+@pytest.mark.faults
 def test_the_service_outlives_a_mongodb_that_starts_late(start: Start, mongod: Any) -> None:
     """A MongoDB that is unreachable at the start is told, and recovered from."""
     relay = Relay(urlsplit(mongod.url).port or 0)

@@ -24,7 +24,7 @@ from tornado.web import RequestHandler
 
 from app import Config, Group, Route, SessionManager, SessionMixin, make_app
 from app.listening import address_of, listen
-from app.server import serve
+from app.server import Stopping, serve
 from stores import MemoryStore, StoreUnavailable
 
 back = pathlib.Path(os.environ["TEST_DIRECTORY"]) / "back"
@@ -75,7 +75,7 @@ routes = Group("/", Route("begin", Begin), Route("rotate", Rotate), sessions=Tru
 sockets = listen(0, "127.0.0.1")
 print("serving on", address_of(sockets), flush=True)
 config = Config(routes, SessionManager(store))
-asyncio.run(serve(lambda: make_app(config), sockets, drain_seconds=float(sys.argv[1])))
+asyncio.run(serve(lambda: make_app(config), sockets, stopping=Stopping(drain=float(sys.argv[1]))))
 print("ended", flush=True)
 '''
 

@@ -107,6 +107,7 @@ def test_an_unfinished_handshake_counts_as_idle(
     assert get(service, authority).status == 200
 
 
+@pytest.mark.faults
 def test_unfinished_handshakes_make_room(
     start: Start, authority: Authority, certificate: Path
 ) -> None:

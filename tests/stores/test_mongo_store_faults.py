@@ -99,6 +99,7 @@ async def test_a_killed_server_loses_nothing_acknowledged(server: Mongod, kind: 
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("kind", ["motor", "pymongo"])
+@pytest.mark.faults
 async def test_an_outage_is_told_with_what_the_driver_found(server: Mongod, kind: str) -> None:
     """Also when the gateway gives a call up before the driver does."""
     async with opened(kind, server.url) as store:

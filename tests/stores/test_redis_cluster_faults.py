@@ -92,6 +92,7 @@ async def test_a_node_that_is_down_fails_its_own_sessions_alone(
 
 
 @pytest.mark.gen_test(timeout=40)
+@pytest.mark.faults
 async def test_a_nodes_restart_between_requests_goes_unnoticed(cluster: ValkeyCluster) -> None:
     async with opened(cluster, timeout=2) as store:
         by_node = await records_of(cluster, store, MAX_CONNECTIONS)

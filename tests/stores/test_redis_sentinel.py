@@ -77,6 +77,7 @@ async def test_a_failover_is_followed_under_load(own_sentinel: ValkeySentinel) -
 
 
 @pytest.mark.gen_test(timeout=60)
+@pytest.mark.faults
 async def test_a_primary_that_was_replaced_is_left(sentinel: ValkeySentinel) -> None:
     """Every connection, in use or idle, goes to the new primary."""
     first = sentinel.primary()
