@@ -6,7 +6,6 @@ transaction there, a setting or a statement's name, meets other clients.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import socket
 from collections.abc import Mapping, Sequence
@@ -20,9 +19,6 @@ from stores.sql.errors import PoolerFound, reason_of
 from stores.sql.url import SQLUrl
 
 ISOLATION = "READ COMMITTED"
-
-OPENING = 0.05
-"""Seconds after which a socket is open, unless the server does not answer."""
 
 
 def connect_arguments(url: SQLUrl, timeout: float, *, pooled: bool) -> dict[str, Any]:
@@ -86,33 +82,14 @@ async def _connect(url: SQLUrl, settings: Mapping[str, str], connection_class: A
     options = url.postgresql
     # The driver reads hosts and sslmode from the URL. Its own cache of statements is of no use
     # below SQLAlchemy's.
-    connecting = asyncio.ensure_future(
-        asyncpg.connect(
-            url.dsn,
-            ssl=options.tls,
-            server_settings=settings,
-            statement_cache_size=0,
-            connection_class=connection_class,
-            timeout=options.numbers.get("connect_timeout") or 60,
-        )
+    return await asyncpg.connect(
+        url.dsn,
+        ssl=options.tls,
+        server_settings=settings,
+        statement_cache_size=0,
+        connection_class=connection_class,
+        timeout=options.numbers.get("connect_timeout") or 60,
     )
-    try:
-        return await asyncio.shield(connecting)
-    except asyncio.CancelledError:
-        _abandon(connecting)
-        raise
-
-
-def _abandon(connecting: asyncio.Future[Any]) -> None:
-    """Cancel *connecting* a little later: asyncio logs an error that the driver leaves behind when
-    it is cancelled while it opens its socket."""
-
-    def close(done: asyncio.Future[Any]) -> None:
-        if not done.cancelled() and done.exception() is None:
-            done.result().terminate()
-
-    connecting.add_done_callback(close)
-    connecting.get_loop().call_later(OPENING, connecting.cancel)
 
 
 def _connection_class(numbers: Mapping[str, int]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import subprocess
 import sys
@@ -99,35 +98,6 @@ async def test_a_stopped_server_does_not_hold_who_gives_up(server: Any, table: s
                 await store.load([bytes(16)])
         assert time.monotonic() - begun < 1
         server.resume()
-
-
-@pytest.mark.gen_test(timeout=60)
-async def test_who_gives_up_early_leaves_no_error_behind(server: Any, table: str) -> None:
-    """At whatever step of connecting; asyncio would log what nobody retrieved."""
-    left: list[Any] = []
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: left.append(context))
-    try:
-        async with opened(server.url, table, timeout=5) as store:
-            for steps in range(40):
-                await store.load([bytes(16)])
-                await terminate(server)
-                loading = asyncio.ensure_future(store.load([bytes(16)]))
-                for _ in range(steps):
-                    await asyncio.sleep(0)
-                loading.cancel()
-                await asyncio.wait([loading])
-        await eventually_no_clients(server)
-        gc.collect()
-    finally:
-        loop.set_exception_handler(None)
-    assert left == []
-
-
-async def eventually_no_clients(server: Any) -> None:
-    deadline = time.monotonic() + 10
-    while await clients(server):
-        assert time.monotonic() < deadline, "connections were left open"
 
 
 @pytest.mark.faults
