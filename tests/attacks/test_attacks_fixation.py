@@ -13,7 +13,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 
 from app import SessionManager
 from app.sessions import token
-from tests.helpers.account import account_routes
+from tests.helpers.account import account_routes, who
 from tests.helpers.clock import FakeClock
 from tests.helpers.site import Browser, Site
 from tests.helpers.stores_for_tests import SpyStore
@@ -29,12 +29,6 @@ def store() -> SpyStore:
 @pytest.fixture
 def site(serve: Callable[..., Site], store: SpyStore, clock: FakeClock) -> Site:
     return serve(account_routes(), SessionManager(store, clock=clock))
-
-
-async def who(browser: Browser) -> list[Any]:
-    """Return [user, data, whether there is a session]."""
-    answer: list[Any] = json.loads(await browser.text("/who"))
-    return answer
 
 
 async def signed_in(site: Site, user: str, item: str = "") -> Browser:

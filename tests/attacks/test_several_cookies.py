@@ -6,7 +6,6 @@ another domain or path are two entries of the jar, are both sent, and ours repla
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +16,7 @@ from tornado.httpclient import HTTPResponse
 from app import SessionManager
 from app.sessions import token
 from app.sessions.cookie import MAX_CANDIDATES
-from tests.helpers.account import account_routes
+from tests.helpers.account import account_routes, who
 from tests.helpers.clock import FakeClock
 from tests.helpers.site import Browser, Site
 from tests.helpers.stores_for_tests import SpyStore
@@ -50,12 +49,6 @@ def store() -> SpyStore:
 @pytest.fixture
 def site(serve: Callable[..., Site], store: SpyStore, clock: FakeClock) -> Site:
     return serve(account_routes(), SessionManager(store, clock=clock))
-
-
-async def who(browser: Browser) -> list[Any]:
-    """Return [user, data, whether there is a session]."""
-    answer: list[Any] = json.loads(await browser.text("/who"))
-    return answer
 
 
 async def live(site: Site, number: int = 1, user: str = "") -> list[str]:

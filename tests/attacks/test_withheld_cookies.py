@@ -5,7 +5,6 @@ What it changes begins no session, whose cookie would take the place of the one 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from tornado.web import RequestHandler
 
 from app import Cookie, Group, Route, SessionManager
-from tests.helpers.account import Cart, SignIn, SignOut, Who
+from tests.helpers.account import Cart, SignIn, SignOut, Who, who
 from tests.helpers.clock import FakeClock
 from tests.helpers.pages import Page
 from tests.helpers.site import Browser, Site
@@ -82,12 +81,6 @@ def visit(serve: Callable[..., Site], store: SpyStore, clock: FakeClock) -> Visi
         return serve(routes, manager, trusted_origins=[PARTNER]).browser()
 
     return start
-
-
-async def who(browser: Browser) -> list[Any]:
-    """Return [user, data, whether there is a session]."""
-    answer: list[Any] = json.loads(await browser.text("/who"))
-    return answer
 
 
 async def without_cookie(browser: Browser, path: str, **options: Any) -> list[str]:

@@ -10,6 +10,7 @@ from tornado.websocket import WebSocketHandler
 
 from app import Group, Route, SessionMixin
 from tests.helpers.pages import Page, Renew
+from tests.helpers.site import Browser
 
 
 class Cart(Page):
@@ -80,6 +81,12 @@ class PatientFeed(Feed):
     """The same, looking by itself at its session only once in a long while."""
 
     session_check = 3600.0
+
+
+async def who(browser: Browser) -> list[Any]:
+    """Return [user, data, whether there is a session]."""
+    answer: list[Any] = json.loads(await browser.text("/who"))
+    return answer
 
 
 def account_routes(**flags: Any) -> Group:
