@@ -1,7 +1,7 @@
 """What becomes of sessions, for auditors: to the log `sessions.audit` and to the users' listener.
 
-An event follows the store's acknowledgement. Its listener runs after the step that told it, so that
-it delays no response and fails none. There is no event for a session that expires: nobody sees that.
+An event follows the store's acknowledgement. Its listener runs after the step that told it: it
+delays no response and fails none. There is no event for a session that expires: nobody sees that.
 """
 
 from __future__ import annotations
