@@ -138,6 +138,19 @@ class Gateway:
             answer if type(answer) is Outcome else self._raise_wrong(answer) for answer in answers
         ]
 
+    async def call(
+        self,
+        operation: Callable[..., Awaitable[Answer]],
+        *arguments: Any,
+        bounded: bool = True,
+    ) -> Answer:
+        """Await a further operation of the store, within its deadline unless it is not *bounded*.
+
+        Raises `SessionUnavailable`.
+        """
+        since = None if self._opened else await self._open_for(None)
+        return await self._call(_passed(since) if bounded else None, operation, *arguments)
+
     async def ping(self) -> None:
         """Return when the store is open and answers."""
         since = time.monotonic()
@@ -246,15 +259,18 @@ class Gateway:
         if not isinstance(answer, StoreUnavailable):
             what = f"{operation} returned a {type(answer).__name__} where {right} belongs"
             answer = StoreUnavailable(what)
-        return self._unavailable(answer)
+        return self.unavailable(answer)
 
     async def _call(
-        self, waited: float, operation: Callable[..., Awaitable[Answer]], *arguments: Any
+        self, waited: float | None, operation: Callable[..., Awaitable[Answer]], *arguments: Any
     ) -> Answer:
-        """Await a store operation; its deadline is nearer by the seconds already waited."""
+        """Await a store operation; its deadline is nearer by the seconds already *waited*.
+
+        `None` gives it none.
+        """
         timeout = self.store.timeout
         try:
-            if timeout is None:
+            if timeout is None or waited is None:
                 return await operation(*arguments)
             if waited >= timeout:
                 raise TimeoutError
@@ -277,9 +293,10 @@ class Gateway:
             return error
         if isinstance(error, asyncio.CancelledError) and _is_cancelled():
             return error
-        return self._unavailable(error)
+        return self.unavailable(error)
 
-    def _unavailable(self, error: BaseException) -> SessionUnavailable:
+    def unavailable(self, error: BaseException) -> SessionUnavailable:
+        """Return what to raise for an error of the store's."""
         if isinstance(error, StoreUnavailable | ConfigurationError):
             reason = str(error)
         elif isinstance(error, TimeoutError):

@@ -28,6 +28,7 @@ from app.sessions.recognition import (
     choose,
     recognise,
 )
+from app.sessions.records import Records
 from app.sessions.rotation import Undoer
 from app.sessions.session import Session
 from app.sessions.stage import Stage
@@ -99,25 +100,26 @@ class SessionManager:
         self.clock = clock
         self.endings = Endings()
         self.events = Events(self.cookie.name, clock, on_event)
-        self._timeouts = Timeouts(idle_timeout, lifetime)
+        self.timeouts = Timeouts(idle_timeout, lifetime)
         self._gateway = Gateway(store, clock, self.events)
+        self.records = Records(self._gateway, clock)
         self._undoer = Undoer(self._gateway, clock)
         self._warnings = CookieWarnings(self.cookie)
         self.users = Users(
-            *(self._gateway, self.cookie.name, self._timeouts),
+            *(self._gateway, self.cookie.name, self.timeouts),
             *(self.endings, clock, self.events.tell),
         )
         admissions = Admissions(
-            *(self._gateway, self.users, self.cookie.name, self._timeouts),
+            *(self._gateway, self.users, self.cookie.name, self.timeouts),
             *(max_per_user, keep_agent, keep_address),
         )
         closer = Closer(
-            *(self._gateway, self._undoer, self._timeouts),
+            *(self._gateway, self._undoer, self.timeouts),
             *(self.endings, self.events, clock),
         )
         writer = Writer(
             *(self._gateway, self._undoer, admissions, closer),
-            *(self.cookie, self._warnings, self._timeouts, self.endings),
+            *(self.cookie, self._warnings, self.timeouts, self.endings),
             *(self.events, clock),
             max_bytes,
         )
@@ -183,7 +185,7 @@ class SessionManager:
             else:
                 record = await self._gateway.load(id, since)
             standing = UNKNOWN
-            if record is not None and self._timeouts.is_alive(record, now):
+            if record is not None and self.timeouts.is_alive(record, now):
                 standing = recognise(record, hash, now)
             elif self.endings.listeners:
                 self.endings.tell(id)
@@ -194,7 +196,7 @@ class SessionManager:
             presented = Presented(
                 now, has_cookie, over_tls, False, waited, began=began, client=client
             )
-            touch_due = self._timeouts.extension(record, now) is not None
+            touch_due = self.timeouts.extension(record, now) is not None
             return Session(self, record, presented, stage, touch_due)
         replaced = record if standing is REPLACED else None
         if replaced is not None:
@@ -247,7 +249,7 @@ class SessionManager:
             record = found[id]
             if (
                 record is None
-                or not self._timeouts.is_alive(record, now)
+                or not self.timeouts.is_alive(record, now)
                 or not (id in unsure or compare_digest(record.secret_hash, secret_hash))
             ):
                 ended.add((id, secret_hash))
@@ -263,7 +265,7 @@ class SessionManager:
         hashes = [token.hash_secret(self.cookie.name, secret) for secret in secrets]
         found = zip(hashes, await self._undoer.load_each(ids, hashes, since), strict=True)
         record, standing, several = choose(
-            [(h, r) for h, r in found if r is not None and self._timeouts.is_alive(r, now)], now
+            [(h, r) for h, r in found if r is not None and self.timeouts.is_alive(r, now)], now
         )
         if several:
             self._warnings.several(several, now)
