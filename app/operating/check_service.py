@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import app.service_options  # noqa: F401 - declares the options
 from app.operating.sites import Site
 from app.option_values import Origins
 from app.options import options
