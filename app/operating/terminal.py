@@ -27,9 +27,9 @@ def ask(question: str) -> bool | None:
     if not (sys.stdin and sys.stdin.isatty()):
         return None
     sys.stdout.flush()
-    print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     # asyncio's own handler would leave Ctrl-C until the line is read.
     with _interruptible():
+        print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
