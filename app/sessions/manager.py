@@ -11,8 +11,10 @@ from datetime import timedelta
 from hmac import compare_digest
 
 from app.sessions import token
+from app.sessions.commits import counted
 from app.sessions.cookie import Cookie
 from app.sessions.cookie_warnings import CookieWarnings
+from app.sessions.counters import Counters
 from app.sessions.endings import Endings
 from app.sessions.errors import ConfigurationError
 from app.sessions.gateway import Gateway
@@ -75,15 +77,17 @@ class SessionManager:
         self.max_bytes = max_bytes
         self.clock = clock
         self.endings = Endings()
+        self.counters = Counters()
+        self._loads = self.counters.loads
         self._timeouts = Timeouts(idle_timeout, lifetime)
-        self._gateway = Gateway(store, clock)
+        self._gateway = Gateway(store, clock, self.counters)
         self._undoer = Undoer(self._gateway, clock)
         self._warnings = CookieWarnings(self.cookie)
         writer = Writer(
             *(self._gateway, self._undoer, self.cookie, self._warnings),
             *(self._timeouts, self.endings, clock, max_bytes),
         )
-        self.save = writer.save
+        self.save = counted(writer.save, self.counters)
         self.reload = writer.reload
 
     # Its own life. The first session opens the store; a service does so beforehand.
@@ -128,8 +132,11 @@ class SessionManager:
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         has_cookie, tokens = (False, []) if header is None else self.cookie.find(header)
         if not tokens:
+            outcome = "malformed" if has_cookie else "none"
             if has_cookie and header is not None and self.cookie.has_too_many(header):
                 self._warnings.too_many(now)
+                outcome = "several"
+            self._loads[outcome] += 1
             has_cookie = has_cookie and not withheld  # a removal would hit the one kept back
             return Session(self, None, Presented(now, has_cookie, over_tls, withheld), stage)
         began = time.monotonic()
@@ -148,12 +155,15 @@ class SessionManager:
             elif self.endings.listeners:
                 self.endings.tell(id)
         else:
+            id = b""
             record, standing, several = await self._choose(tokens, now, since)
         waited = time.monotonic() - began
         if standing is CURRENT and record is not None:
+            self._loads["hit"] += 1
             presented = Presented(now, has_cookie, over_tls, False, waited)
             touch_due = self._timeouts.extension(record, now) is not None
             return Session(self, record, presented, stage, touch_due)
+        self._loads[self._why_none(id, record, standing, several, now)] += 1
         replaced = record if standing is REPLACED else None
         if replaced is not None and not read_only:
             stage = Stage.REPLACED
@@ -197,3 +207,20 @@ class SessionManager:
         if several:
             self._warnings.several(several, now)
         return record, standing, several
+
+    def _why_none(
+        self,
+        id: bytes,
+        record: Record | None,
+        standing: Standing,
+        several: tuple[Record, ...],
+        now: float,
+    ) -> str:
+        """Return the outcome of a load that led to no session, as it is counted."""
+        if several:
+            return "several"
+        if standing is REPLACED:
+            return "replaced"
+        if record is None:
+            return "unreadable" if self._gateway.is_unreadable(id) else "unknown"
+        return "unknown" if self._timeouts.is_alive(record, now) else "expired"

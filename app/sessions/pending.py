@@ -55,6 +55,11 @@ class Pending(NamedTuple):
     waited: float
     """Seconds that the request has waited for the store so far."""
 
+    @property
+    def begins(self) -> bool:
+        """Whether there is something to begin a session with, where none goes on."""
+        return self.user is not None or bool(self.changed)
+
     def __repr__(self) -> str:
         return "<Pending>"
 
