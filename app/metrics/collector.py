@@ -16,10 +16,11 @@ from prometheus_client.core import (
 from prometheus_client.utils import floatToGoString
 
 from app.application import Application
-from app.sessions.counters import BATCHED, Counters, Histogram
+from app.sessions.counters import BATCHED, OPERATIONS, Histogram
+from app.sessions.events import EventKind
 from app.sessions.manager import SessionManager
 
-Of = Callable[[Counters], Mapping[Any, int]]
+Of = Callable[[SessionManager], Mapping[Any, int]]
 
 
 class ServiceCollector:
@@ -50,7 +51,7 @@ class ServiceCollector:
             "session (or of one that the store has removed), of an expired session, one that was "
             "just replaced, several that open sessions, one of a record that cannot be read.",
             ("outcome",),
-            lambda counters: {(outcome,): n for outcome, n in counters.loads.items()},
+            lambda manager: {(outcome,): n for outcome, n in manager.counters.loads.items()},
         )
         yield self._counter(
             "sessions_commits_total",
@@ -58,14 +59,22 @@ class ServiceCollector:
             "session had ended, refused as its token was replaced, or as it is too large, "
             "not acknowledged by the store.",
             ("kind", "outcome"),
-            lambda counters: counters.commits,
+            lambda manager: manager.counters.commits,
         )
         yield from self._store_calls()
         yield self._counter(
             "sessions_ended_total",
-            "Sessions that ended, by reason; of those that expired only what this process swept.",
+            "Sessions that this process ended: by a request of their own, from elsewhere, beyond "
+            "the number that a user may have, in a full store; and expired ones that it swept.",
             ("reason",),
-            lambda counters: {("swept",): counters.swept},
+            _ended,
+        )
+        yield self._counter(
+            "sessions_replaced_used_total",
+            "Tokens that were presented within 10 s after they were replaced, in 10 s once for a "
+            "session.",
+            (),
+            lambda manager: {(): manager.events.counts[EventKind.REPLACED_TOKEN_USED]},
         )
         yield self._sockets()
         yield self._record_estimates()
@@ -76,19 +85,15 @@ class ServiceCollector:
             value=max(0.0, self._lag()),
         )
 
-    def _counters(self) -> Iterator[tuple[str, list[Counters]]]:
-        for name, managers in self._managers.items():
-            yield name, [manager.counters for manager in managers]
-
     def _counter(self, name: str, text: str, labels: tuple[str, ...], of: Of) -> Metric:
         """Return a counter of each manager; *of* returns its values by the other labels."""
         family = CounterMetricFamily(name, text, labels=("manager", *labels))
-        for manager, several in self._counters():
+        for cookie, managers in self._managers.items():
             total: Counter[Any] = Counter()
-            for counters in several:
-                total.update(of(counters))
+            for manager in managers:
+                total.update(of(manager))
             for values, value in total.items():
-                family.add_metric((manager, *values), value)
+                family.add_metric((cookie, *values), value)
         return family
 
     def _store_calls(self) -> Iterator[Metric]:
@@ -102,12 +107,12 @@ class ServiceCollector:
             "Records that one call of the store loaded, changes that it wrote.",
             labels=("manager", "op"),
         )
-        for manager, several in self._counters():
-            for op in several[0].calls:
-                calls = [counters.calls[op] for counters in several]
-                seconds.add_metric((manager, op), *_buckets(call.seconds for call in calls))
+        for cookie, managers in self._managers.items():
+            for op in OPERATIONS:
+                calls = [manager.counters.calls[op] for manager in managers]
+                seconds.add_metric((cookie, op), *_buckets(call.seconds for call in calls))
                 if op in BATCHED:
-                    batch.add_metric((manager, op), *_buckets(call.items for call in calls))
+                    batch.add_metric((cookie, op), *_buckets(call.items for call in calls))
         yield seconds
         yield batch
         yield self._counter(
@@ -116,9 +121,9 @@ class ServiceCollector:
             "cannot, another error, an answer that is none, a request whose time was over before "
             "its turn came.",
             ("op", "reason"),
-            lambda counters: {
+            lambda manager: {
                 (op, reason): number
-                for op, calls in counters.calls.items()
+                for op, calls in manager.counters.calls.items()
                 for reason, number in calls.failures.items()
             },
         )
@@ -160,6 +165,15 @@ class ServiceCollector:
         for labels, histogram in self._application.requests.by_labels.items():
             family.add_metric(labels, *_buckets([histogram]))
         return family
+
+
+ENDINGS = (EventKind.SIGNED_OUT, EventKind.REVOKED, EventKind.LIMITED, EventKind.EVICTED)
+"""The events that are an end."""
+
+
+def _ended(manager: SessionManager) -> dict[tuple[str], int]:
+    ended = {(str(kind),): manager.events.counts[kind] for kind in ENDINGS}
+    return {**ended, ("swept",): manager.counters.swept}
 
 
 def _buckets(histograms: Iterable[Histogram]) -> tuple[list[tuple[str, float]], float]:

@@ -16,8 +16,9 @@ from app.metrics.collector import ServiceCollector
 from app.metrics.loop_lag import LoopLag
 from app.metrics.records import RecordEstimates
 from app.routing import Group, Route
+from app.sessions.manager import SessionManager
 
-LIMITS = Limits(max_body_size=1000, max_connections=16)
+LIMITS = Limits(max_body_size=1000, max_connections=16, bounded_by="--metrics-port (16 at most)")
 """What scrapers may take: fewer file descriptors than the service keeps free of its clients."""
 
 
@@ -26,11 +27,9 @@ class MetricsListener:
 
     def __init__(self, application: Application, sockets: Sequence[socket.socket]) -> None:
         self._lag = LoopLag()
-        estimates = RecordEstimates(application.managers)
+        self._estimates = estimates = RecordEstimates(application.managers, _count)
         registry = CollectorRegistry()
-        registry.register(
-            ServiceCollector(application, lambda: self._lag.seconds, estimates.of)  # type: ignore[arg-type]
-        )
+        registry.register(ServiceCollector(application, lambda: self._lag.seconds, estimates.of))
         kwargs = {"registry": registry, "estimates": estimates}
         routes = Group("/", Route("metrics", Metrics, kwargs=kwargs))
         self._server = Server(make_app(Config(routes)), LIMITS)
@@ -41,6 +40,7 @@ class MetricsListener:
         self._lag.stop()
         self._server.stop()
         await self._server.close_all_connections()
+        await self._estimates.stop()
 
 
 class Metrics(RequestHandler):
@@ -59,3 +59,10 @@ class Metrics(RequestHandler):
         self.write(encode(self._registry))
 
     head = get
+
+    def compute_etag(self) -> None:
+        """Return none, for it is another answer each time."""
+
+
+async def _count(manager: SessionManager) -> int | None:
+    return None

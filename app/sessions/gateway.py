@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any, NoReturn, TypeVar
 
-from app.sessions import token
 from app.sessions.batching import Batcher
 from app.sessions.counters import Calls, Counters
 from app.sessions.errors import SessionUnavailable
+from app.sessions.events import Events
 from app.sessions.failures import WrongAnswer, failure, is_cancelled, too_late, wrong
 from app.sessions.soundness import flaw_of, is_sound
 from app.sessions.sweeper import Sweeper
+from app.sessions.unreadable import UnreadableRecords
 from stores.contract import (
     Change,
     Outcome,
@@ -31,10 +32,6 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 
-MAX_TOLD = 10_000
-"""Unreadable records that the log tells of, each once."""
-
-
 class Gateway:
     """All traffic of one manager with its store.
 
@@ -46,9 +43,11 @@ class Gateway:
         self,
         store: Store,
         clock: Callable[[], float] = time.time,
+        events: Events | None = None,
         counters: Counters | None = None,
     ) -> None:
         self.store = store
+        self._events = events or Events("", clock)
         self.counters = counters or Counters()
         calls = self.counters.calls
         self._load_calls, self._write_calls = calls["load"], calls["write"]
@@ -61,15 +60,11 @@ class Gateway:
         self._loads = Batcher(self._send_loads, store.timeout, name, self._load_calls)
         self._writes = Batcher(self._send_writes, store.timeout, name, self._write_calls)
         self._sweeper = Sweeper(self._sweep, clock)
-        self._told_unreadable: set[bytes] = set()
+        self.unreadable = UnreadableRecords(store.name, self._events)
 
     @property
     def is_open(self) -> bool:
         return self._opened
-
-    def is_unreadable(self, id: bytes) -> bool:
-        """Tell whether a record of *id* was found that cannot be read, as far as the log told."""
-        return id in self._told_unreadable
 
     async def load(self, id: bytes, since: float | None = None) -> Record | None:
         """Return the record of *id*, read after this call began; `None` if it cannot be read.
@@ -178,6 +173,8 @@ class Gateway:
         self._opened = False
         await self._loads.stop()
         await self._writes.stop()
+        if self.store.on_evict is not None:
+            self.store.on_evict.discard(self._events.tell_evicted)
         await self.store.close()
 
     async def _open_for(self, since: float | None) -> float:
@@ -192,6 +189,8 @@ class Gateway:
         try:
             await self._call(self.counters.calls["open"], 1, 0.0, self.store.open)
             self._opened = True
+            if self.store.on_evict is not None:
+                self.store.on_evict.add(self._events.tell_evicted)
             if not self.store.expires_itself:
                 self._sweeper.start()
         finally:
@@ -247,14 +246,7 @@ class Gateway:
             answer = Unreadable(flaw_of(answer))
         if not isinstance(answer, Unreadable):
             raise wrong(self.store, "load()", answer, "a Record", self._load_calls)
-        if id not in self._told_unreadable and len(self._told_unreadable) < MAX_TOLD:
-            self._told_unreadable.add(id)
-            log.error(
-                "store %s: the session %s cannot be read and counts as unknown: %s",
-                self.store.name,
-                token.public_id(id),
-                answer.reason,
-            )
+        self.unreadable.tell(id, answer.reason)
         return None
 
     def _raise_wrong(self, outcome: object) -> NoReturn:
