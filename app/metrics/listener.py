@@ -16,7 +16,6 @@ from app.metrics.collector import ServiceCollector
 from app.metrics.loop_lag import LoopLag
 from app.metrics.records import RecordEstimates
 from app.routing import Group, Route
-from app.sessions.manager import SessionManager
 
 LIMITS = Limits(max_body_size=1000, max_connections=16, bounded_by="--metrics-port (16 at most)")
 """What scrapers may take: fewer file descriptors than the service keeps free of its clients."""
@@ -27,7 +26,7 @@ class MetricsListener:
 
     def __init__(self, application: Application, sockets: Sequence[socket.socket]) -> None:
         self._lag = LoopLag()
-        self._estimates = estimates = RecordEstimates(application.managers, _count)
+        self._estimates = estimates = RecordEstimates(application.managers)
         registry = CollectorRegistry()
         registry.register(ServiceCollector(application, lambda: self._lag.seconds, estimates.of))
         kwargs = {"registry": registry, "estimates": estimates}
@@ -62,7 +61,3 @@ class Metrics(RequestHandler):
 
     def compute_etag(self) -> None:
         """Return none, for it is another answer each time."""
-
-
-async def _count(manager: SessionManager) -> int | None:
-    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
@@ -15,8 +15,6 @@ GOOD_FOR = 60.0
 PATIENCE = 0.5
 """Seconds for which a scrape waits for the stores; a later answer is for the next one."""
 
-Count = Callable[[SessionManager], Awaitable[int | None]]
-
 
 class RecordEstimates:
     """The last number of each manager's store."""
@@ -24,11 +22,9 @@ class RecordEstimates:
     def __init__(
         self,
         managers: Sequence[SessionManager],
-        count: Count,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._managers = managers
-        self._count = count
         self._clock = clock
         self._numbers: dict[SessionManager, int | None] = {}
         self._asked: dict[SessionManager, float] = {}
@@ -57,7 +53,7 @@ class RecordEstimates:
 
     async def _ask(self, manager: SessionManager) -> None:
         try:
-            self._numbers[manager] = await self._count(manager)
+            self._numbers[manager] = await manager.estimate()
         except SessionUnavailable:  # it is counted among the store's failures
             self._numbers[manager] = None
         finally:

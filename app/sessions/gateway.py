@@ -19,6 +19,7 @@ from app.sessions.sweeper import Sweeper
 from app.sessions.unreadable import UnreadableRecords
 from stores.contract import (
     Change,
+    Count,
     Outcome,
     Record,
     Store,
@@ -148,6 +149,19 @@ class Gateway:
         if not self._opened:
             await self.open()
         await self._call(self.counters.calls["ping"], 1, _passed(since), self.store.ping)
+
+    async def count(self) -> int | None:
+        """Return about how many records there are; `None` where only a look at all would tell."""
+        if type(self.store).count is Store.count:
+            return None
+        since = time.monotonic()
+        if not self._opened:
+            since = await self._open_for(since)
+        calls = self.counters.calls["count"]
+        answer = await self._call(calls, 1, _passed(since), self.store.count)
+        if not isinstance(answer, Count):
+            raise wrong(self.store, "count()", answer, "a Count", calls)
+        return answer.number
 
     async def open(self) -> None:
         """Open the store unless it is open; who comes while it is being opened waits along."""

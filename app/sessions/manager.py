@@ -115,6 +115,13 @@ class SessionManager:
         """Return when the store answers; raise `SessionUnavailable` when it does not."""
         await self._gateway.ping()
 
+    async def estimate(self) -> int | None:
+        """Return about how many records the store has, where it can tell that cheaply.
+
+        Raises `SessionUnavailable`.
+        """
+        return await self._gateway.count()
+
     @property
     def unsettled(self) -> int:
         """Token rotations without an answer that are being undone; `close` gives them up."""
