@@ -24,7 +24,8 @@ def counted(save: Save, counters: Counters) -> Save:
                 commits[kind, _outcome_of(error)] += 1
             raise
         if pending.record is None:
-            if saved.gone:  # it was not begun, for the browser keeps the cookie of another back
+            # Nobody's was not begun, for the browser keeps the cookie of another one back.
+            if saved.gone and pending.user is None and not pending.ended:
                 return saved
         elif saved.record is pending.record:
             return saved

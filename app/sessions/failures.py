@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from typing import Any
 
 from app.sessions.counters import ANSWER, BUSY, ERROR, TIMEOUT, UNAVAILABLE, Calls
 from app.sessions.errors import SessionUnavailable
@@ -58,6 +59,16 @@ def wrong(store: Store, operation: str, answer: object, right: str, calls: Calls
         return unavailable(store, answer, calls)
     what = f"{operation} returned a {type(answer).__name__} where {right} belongs"
     return unavailable(store, WrongAnswer(what), calls)
+
+
+def refuse(outcomes: int, changes: int) -> Any:
+    """Raise for a number of outcomes that is not that of the changes: who can tell which has which.
+
+    Raises `WrongAnswer`.
+    """
+    raise WrongAnswer(
+        f"write() returned {outcomes} outcomes for {changes} changes; it must return one each"
+    )
 
 
 def is_cancelled() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
@@ -13,8 +12,8 @@ from app.sessions.batching import Batcher
 from app.sessions.counters import Calls, Counters
 from app.sessions.errors import SessionUnavailable
 from app.sessions.events import Events
-from app.sessions.failures import WrongAnswer, failure, is_cancelled, too_late, wrong
-from app.sessions.soundness import flaw_of, is_sound
+from app.sessions.failures import failure, is_cancelled, refuse, too_late, wrong
+from app.sessions.soundness import is_sound
 from app.sessions.sweeper import Sweeper
 from app.sessions.unreadable import UnreadableRecords
 from stores.contract import (
@@ -27,8 +26,6 @@ from stores.contract import (
     Unreadable,
     deadline,
 )
-
-log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -61,7 +58,7 @@ class Gateway:
         self._loads = Batcher(self._send_loads, store.timeout, name, self._load_calls)
         self._writes = Batcher(self._send_writes, store.timeout, name, self._write_calls)
         self._sweeper = Sweeper(self._sweep, clock)
-        self.unreadable = UnreadableRecords(store.name, self._events)
+        self.unreadable = UnreadableRecords(store, self._events, self._load_calls)
 
     @property
     def is_open(self) -> bool:
@@ -86,7 +83,17 @@ class Gateway:
             answer = await self._loads.submit(id, _passed(since))
         if answer is None or (type(answer) is Record and is_sound(id, answer)):
             return answer
-        return self._resolve(id, answer)
+        return self.unreadable.resolve(id, answer)
+
+    async def is_unreadable(self, id: bytes, since: float | None = None) -> bool:
+        """Tell whether there is a record of *id* that cannot be read.
+
+        Raises `SessionUnavailable`.
+        """
+        if not self._opened:
+            since = await self._open_for(since)
+        (answer,) = await self._send_loads((id,), _passed(since))
+        return answer is not None and self.unreadable.resolve(id, answer) is None
 
     async def load_each(
         self, ids: Sequence[bytes], since: float | None = None
@@ -98,7 +105,9 @@ class Gateway:
             answers = await self._send_loads(ids)
         else:
             answers = await self._loads.submit_all(ids, _passed(since))
-        return [self._resolve(id, answer) for id, answer in zip(ids, answers, strict=True)]
+        return [
+            self.unreadable.resolve(id, answer) for id, answer in zip(ids, answers, strict=True)
+        ]
 
     async def write(self, change: Change, since: float | None = None) -> Outcome:
         """Apply *change*; when this returns, the store has acknowledged it.
@@ -111,7 +120,7 @@ class Gateway:
             began = perf_counter()
             try:
                 outcomes = await self.store.write((change,))
-                outcome = outcomes[0] if len(outcomes) == 1 else self._refuse(len(outcomes), 1)
+                outcome = outcomes[0] if len(outcomes) == 1 else refuse(len(outcomes), 1)
             except BaseException as error:
                 raise failure(self.store, error, self._write_calls) from None
             finally:
@@ -229,7 +238,7 @@ class Gateway:
         )
         try:
             if len(outcomes) != len(changes):
-                self._refuse(len(outcomes), len(changes))
+                refuse(len(outcomes), len(changes))
             return list(outcomes)
         except Exception as error:
             raise failure(self.store, error, self._write_calls) from None
@@ -240,28 +249,6 @@ class Gateway:
         if isinstance(removed, int):  # a store of one's own may forget to return it
             self.counters.swept += removed
         return removed
-
-    def _refuse(self, outcomes: int, changes: int) -> Any:
-        # Nobody can tell which change has which.
-        raise WrongAnswer(
-            f"write() returned {outcomes} outcomes for {changes} changes; it must return one each"
-        )
-
-    def _resolve(self, id: bytes, answer: object) -> Record | None:
-        """Return what was found; tell of a record that cannot be read, once.
-
-        Raises what a part of the store failed with.
-        """
-        if answer is None:
-            return answer
-        if isinstance(answer, Record):
-            if is_sound(id, answer):
-                return answer
-            answer = Unreadable(flaw_of(answer))
-        if not isinstance(answer, Unreadable):
-            raise wrong(self.store, "load()", answer, "a Record", self._load_calls)
-        self.unreadable.tell(id, answer.reason)
-        return None
 
     def _raise_wrong(self, outcome: object) -> NoReturn:
         raise wrong(self.store, "write()", outcome, "an Outcome", self._write_calls)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import logging
 
 from app.sessions import token
+from app.sessions.counters import Calls
 from app.sessions.events import EventKind, Events
+from app.sessions.failures import wrong
+from app.sessions.soundness import flaw_of, is_sound
+from stores.contract import Record, Store, Unreadable
 
 log = logging.getLogger(__name__)
 
@@ -16,22 +20,39 @@ MAX_TOLD = 10_000
 class UnreadableRecords:
     """Those of one store that a manager has met."""
 
-    def __init__(self, store: str, events: Events) -> None:
+    def __init__(self, store: Store, events: Events, calls: Calls) -> None:
         self._store = store
         self._events = events
+        self._calls = calls
         self._told: set[bytes] = set()
 
     def __contains__(self, id: bytes) -> bool:
         """Tell whether record *id* was told of."""
         return id in self._told
 
-    def tell(self, id: bytes, reason: str) -> None:
+    def resolve(self, id: bytes, answer: object) -> Record | None:
+        """Return what was found; tell of a record that cannot be read, once.
+
+        Raises what a part of the store failed with.
+        """
+        if answer is None:
+            return answer
+        if isinstance(answer, Record):
+            if is_sound(id, answer):
+                return answer
+            answer = Unreadable(flaw_of(answer))
+        if not isinstance(answer, Unreadable):
+            raise wrong(self._store, "load()", answer, "a Record", self._calls)
+        self._tell(id, answer.reason)
+        return None
+
+    def _tell(self, id: bytes, reason: str) -> None:
         """Tell that record *id* cannot be read, and why; once."""
         if id in self._told or len(self._told) >= MAX_TOLD:
             return
         self._told.add(id)
         log.error(
             "store %s: the session %s cannot be read and counts as unknown: %s",
-            *(self._store, token.public_id(id), reason),
+            *(self._store.name, token.public_id(id), reason),
         )
         self._events.tell(EventKind.UNREADABLE, id)
