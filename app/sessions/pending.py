@@ -54,6 +54,8 @@ class Pending(NamedTuple):
     """Whether to ask first if the token still opens the record."""
     waited: float
     """Seconds that the request has waited for the store so far."""
+    authenticated: float | None = None
+    """Unix time in seconds at which the user proved who he is, if he did in this request."""
 
     def __repr__(self) -> str:
         return "<Pending>"

@@ -35,7 +35,12 @@ MAX_LOOKS = 10
 
 
 def rotate(
-    saved: Record, name: str, user: str | None, persistent: bool, now: float
+    saved: Record,
+    name: str,
+    user: str | None,
+    persistent: bool,
+    now: float,
+    authenticated: float | None,
 ) -> tuple[Rotation, bytes]:
     """Return a rotation of *saved* to a new secret of the cookie *name*, and that secret."""
     secret = token.new_secret()
@@ -46,6 +51,7 @@ def rotate(
         user=user,
         persistent=persistent,
         expected_rotated=saved.rotated or NEVER_ROTATED,
+        authenticated=authenticated,
     )
     return rotation, secret
 

@@ -65,6 +65,7 @@ class WorkingCopy(DeltaMapping):
         self._user: str | None = None if record is None else record.user
         self._persistent: bool | None = None if record is None else record.persistent
         self._rotating = self._signs_in = False
+        self._proved: float | None = None  # when the user did, by this request
         self._ended = 0  # how often, by this request; _saved is then the record to delete
 
     @property
@@ -88,10 +89,12 @@ class WorkingCopy(DeltaMapping):
             return None
         return record
 
-    def _acknowledge(self, record: Record | None, *, new_token: bool, ended: int) -> None:
+    def _acknowledge(
+        self, record: Record | None, *, new_token: bool, proved: float | None, ended: int
+    ) -> None:
         """Go on from *record*, which is what the store has.
 
-        *new_token* and *ended* are what the commit knew of; what came since is left to the next.
+        The others are what the commit knew of; what came since is left to the next.
         """
         self._saved = record
         self._touch_due = False
@@ -105,9 +108,11 @@ class WorkingCopy(DeltaMapping):
             self._advance(data)
         if new_token or not self._rotating:
             known = (None, None) if record is None else (record.user, record.persistent)
-            if not self._rotating or (self._user, self._is_persistent()) == known:
+            now = (self._user, self._is_persistent(), self._proved)
+            if not self._rotating or now == (*known, proved):
                 self._rotating = self._signs_in = False
                 self._user, self._persistent = known
+                self._proved = None
 
     def _mark_gone(self) -> None:
         """Let a session that another request ended stay so: no record, no cookie."""
@@ -157,6 +162,20 @@ def state_of(copy: WorkingCopy) -> object:
     local = copy._local
     seen = repr(local) if local else None  # a nested value changes from within
     return copy._user, copy._life, copy._base, seen
+
+
+def proof_of(copy: WorkingCopy) -> tuple[float | None, float, float]:
+    """Return when the user last proved who he is, when the request came, and what time it is.
+
+    All in Unix time in seconds.
+    """
+    now = copy._manager.clock()
+    if copy._proved is not None:
+        return copy._proved, now, now
+    saved = copy._saved
+    is_users = saved is not None and not copy._ended and saved.user is not None
+    proved = saved.authenticated if saved is not None and is_users else None
+    return proved or None, copy._presented.at, now
 
 
 # For the response
@@ -217,7 +236,7 @@ async def save(copy: WorkingCopy) -> None:
             copy._begin(None)
             return
         rotate, ended, presented = copy._rotating, copy._ended, copy._presented
-        signs_in, persistent = copy._signs_in, copy._persistent
+        signs_in, proved, persistent = copy._signs_in, copy._proved, copy._persistent
         saved = await copy._manager.save(
             Pending(
                 presented,
@@ -233,6 +252,7 @@ async def save(copy: WorkingCopy) -> None:
                 copy._extend_from or presented.at,
                 copy._stage is ON_SOCKET,
                 presented.waited + copy._waited if copy._first is None else waited(copy),
+                proved,
             )
         )
         if saved.gone or copy._gone:
@@ -243,7 +263,7 @@ async def save(copy: WorkingCopy) -> None:
         if presented.several and (ended or signs_in):
             copy._presented = presented._replace(several=())
         new_token = rotate or ended > 0 or copy._saved is None
-        copy._acknowledge(saved.record, new_token=new_token, ended=ended)
+        copy._acknowledge(saved.record, new_token=new_token, proved=proved, ended=ended)
     finally:
         (copy._first or copy)._waited += time.monotonic() - began
         waiting, copy._saving = copy._saving, False

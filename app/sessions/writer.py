@@ -132,7 +132,8 @@ class Writer:
         for _ in range(MAX_ROTATIONS):
             now = self._clock()
             rotation, secret = rotate(
-                saved, self._cookie.name, pending.user, pending.persistent, now
+                *(saved, self._cookie.name, pending.user, pending.persistent),
+                *(now, pending.authenticated),
             )
             update = Update(
                 saved.id, pending.changed, pending.removed, expires, rotation, seen, self._limit
@@ -147,8 +148,7 @@ class Writer:
                 raise
             if outcome is Outcome.DONE:
                 self._endings.tell(saved.id, rotation.secret_hash)
-                kind = EventKind.SIGNED_IN if pending.signs_in else EventKind.ROTATED
-                self._events.tell(kind, saved.id, pending.user)
+                self._events.tell(_kind_of(pending), saved.id, pending.user)
                 return Saved(record, self._make_cookie(pending, record, secret, now))
             if outcome not in (Outcome.CONFLICT, Outcome.MISSING):
                 raise self._refusal(outcome, pending)
@@ -225,6 +225,7 @@ class Writer:
             data=pending.changed,
             user=pending.user,
             persistent=pending.persistent,
+            authenticated=pending.authenticated,
             seen=now,
         )
         self._check_size(record)
@@ -260,3 +261,10 @@ class Writer:
             max_age=self._timeouts.left(record, now) if record.persistent else None,
             over_tls=pending.presented.over_tls,
         )
+
+
+def _kind_of(pending: Pending) -> EventKind:
+    """Return what a new token of *pending* is for."""
+    if pending.signs_in:
+        return EventKind.SIGNED_IN
+    return EventKind.ROTATED if pending.authenticated is None else EventKind.CONFIRMED

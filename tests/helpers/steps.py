@@ -27,11 +27,12 @@ def steps(*words: str) -> str:
 
 def state(session: Session) -> dict[str, Any]:
     """Return what a session is; every list and dict of it is handed out by that."""
-    created = session.created
+    created, proved = session.created, session.authenticated
     return {
         "id": session.id,
         "user": session.user,
         "created": None if created is None else created.timestamp(),
+        "authenticated": None if proved is None else proved.timestamp(),
         "persistent": session.persistent,
         "data": dict(session),
     }
@@ -83,6 +84,7 @@ DO: dict[str, Callable[..., Any]] = {
     "append": _append,
     "clear": lambda page: page.session.clear(),
     "regenerate": lambda page: page.session.regenerate(),
+    "confirm": lambda page: page.session.confirm(),
     "sign-in": lambda page, user: page.session.sign_in(user),
     "sign-in-for-now": lambda page, user: page.session.sign_in(user, persistent=False),
     "sign-out": lambda page: page.session.sign_out(),

@@ -78,6 +78,8 @@ async def test_events_tell_the_life_of_a_session(
         ("sign-in ada",): [(SIGNED_IN, "ada")],
         ("regenerate",): [(ROTATED, "ada")],
         ("remember no",): [(ROTATED, "ada")],
+        ("confirm",): [(EventKind.CONFIRMED, "ada")],
+        ("sign-in ada", "confirm"): [(SIGNED_IN, "ada")],
         ("sign-in ada", "set b 1"): [(SIGNED_IN, "ada")],
     }.items():
         await do(browser, *words)

@@ -1,0 +1,154 @@
+"""When a user last proved who he is, in every store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from app import Group, NotAuthenticated, Route, SessionManager, SessionReadOnly
+from app.sessions import rotation, token
+from stores import MemoryStore, Store
+from stores.contract import Update
+from tests.helpers.clock import FakeClock
+from tests.helpers.records import load_record
+from tests.helpers.site import Browser, Site
+from tests.helpers.steps import Held, Steps, do, steps, twin, until
+from tests.helpers.stores_for_tests import FaultyStore, SpyStore
+
+ROUTES = Group("/", Route("steps", Steps), sessions=True)
+
+Serve = Callable[..., Site]
+
+
+def browse(serve: Serve, store: Store, clock: FakeClock) -> Browser:
+    return serve(ROUTES, SessionManager(store, clock=clock)).browser()
+
+
+async def proved(browser: Browser) -> float | None:
+    """Return when the user of the browser's session last proved who he is."""
+    found: float | None = (await do(browser))["was"]["authenticated"]
+    return found
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_it_is_when_the_user_signed_in_or_confirmed(
+    serve: Serve, any_store: Store, clock: FakeClock
+) -> None:
+    browser = browse(serve, any_store, clock)
+    assert (await do(browser, "set a 1"))["now"]["authenticated"] is None
+    assert await proved(browser) is None
+    for words, moves in {
+        ("sign-in ada", "set a 2"): True,
+        ("set b 1",): False,
+        ("regenerate",): False,
+        ("remember no",): False,
+        ("confirm",): True,
+        ("confirm", "commit", "regenerate"): True,
+        ("sign-in ada",): True,
+        ("sign-in eve",): True,
+    }.items():
+        before, former = await proved(browser), twin(browser)
+        clock.advance(60)
+        now = (await do(browser, *words))["now"]
+        expected = clock() if moves else before
+        assert now["authenticated"] == pytest.approx(expected, abs=0.002), words
+        assert await proved(browser) == pytest.approx(expected, abs=0.002), words
+        if words[0] != "set b 1":
+            assert browser.cookies != former.cookies
+            assert (await do(former))["was"]["user"] is None
+    for word in ("sign-out", "destroy"):
+        await do(browser, "sign-in ada")
+        assert (await do(browser, word))["now"]["authenticated"] is None
+        assert await proved(browser) is None
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_confirmation_keeps_the_session_and_costs_one_write(
+    serve: Serve, clock: FakeClock
+) -> None:
+    store = SpyStore()
+    browser = browse(serve, store, clock)
+    await do(browser, "sign-in ada", "set a 1")
+    store.calls.clear()
+    answer = await do(browser, "confirm", "set b 2")
+    assert store.kinds == ["load", "Update"]
+    assert answer["now"]["data"] == {"a": 1, "b": 2}
+    assert (answer["now"]["id"], answer["now"]["user"]) == (answer["was"]["id"], "ada")
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("before", [(), ("set a 1",), ("sign-in ada", "sign-out")])
+async def test_nobody_confirms_without_being_signed_in(
+    serve: Serve, clock: FakeClock, before: tuple[str, ...]
+) -> None:
+    browser = browse(serve, MemoryStore(), clock)
+    response = await browser.get(steps(*before, "confirm"))
+    assert (response.code, "Set-Cookie" in response.headers) == (401, before == ("set a 1",))
+    assert response.headers["WWW-Authenticate"] == 'Cookie realm="session"'
+    session = await SessionManager(MemoryStore()).load(None)
+    with pytest.raises(NotAuthenticated, match="where nobody is signed in; call sign_in"):
+        session.confirm()
+    readable = await SessionManager(MemoryStore()).load(None, read_only=True)
+    with pytest.raises(SessionReadOnly):
+        readable.confirm()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_session_from_before_knows_no_proof(
+    serve: Serve, any_store: Store, clock: FakeClock
+) -> None:
+    """A record whose user signed in before the time was kept."""
+    browser = browse(serve, any_store, clock)
+    await do(browser, "set a 1")
+    id = token.decode(browser.cookies["session"])[0]
+    await any_store.open()
+    found = await load_record(any_store, id)
+    secret = token.new_secret()
+    rotated = rotation.rotate(found, "session", "ada", True, clock(), None)[0]
+    hash = token.hash_secret("session", secret)
+    await any_store.write([Update(id, rotation=rotated._replace(secret_hash=hash))])
+    browser.cookies["session"] = token.encode(id, secret)
+    assert (await do(browser))["was"]["user"] == "ada"
+    assert await proved(browser) is None
+    await do(browser, "confirm")
+    assert await proved(browser) == pytest.approx(clock(), abs=0.002)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_replaced_token_confirms_nothing(
+    serve: Serve, any_store: Store, clock: FakeClock
+) -> None:
+    browser = browse(serve, any_store, clock)
+    await do(browser, "sign-in ada")
+    began = await proved(browser)
+    clock.advance(60)
+    thief = twin(browser)
+    held = await Held.at(twin(browser), "confirm")
+    await do(browser, "regenerate")
+    assert (await thief.get(steps("confirm"))).code == 409
+    assert (await held.finish()).code == 409
+    assert await proved(browser) == began
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_confirmation_during_a_commit_is_not_lost(clock: FakeClock) -> None:
+    """It comes while a new token is on its way, and is left to the next commit."""
+    store = FaultyStore()
+    manager = SessionManager(store, clock=clock)
+    session = await manager.load(None)
+    session.sign_in("ada")
+    await session.commit()
+    clock.advance(60)
+    session.regenerate()
+    store.gate["write"] = asyncio.Event()
+    commit = asyncio.ensure_future(session.commit())
+    await until(lambda: store.waiting, "the write")
+    session.confirm()
+    store.gate["write"].set()
+    cookie = await commit
+    assert await session.commit() != cookie
+    assert session.authenticated is not None
+    assert session.authenticated.timestamp() == pytest.approx(clock())
+    await manager.close()
