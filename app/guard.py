@@ -17,8 +17,9 @@ from app.freshness import is_fresh
 from app.policy import SessionPolicy
 from app.sessions.errors import NotAuthenticated, SessionConflict, SessionUnavailable
 from app.sessions.manager import SessionManager
+from app.sessions.saving import save
 from app.sessions.session import Session
-from app.sessions.working_copy import refuse_replaced, save
+from app.sessions.working_copy import refuse_replaced
 
 
 def guarded(handler: type[RequestHandler], policy: SessionPolicy) -> dict[str, Any]:

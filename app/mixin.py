@@ -15,9 +15,10 @@ from app.policy import SessionPolicy
 from app.sessions.errors import SessionsOff, SessionUnavailable
 from app.sessions.manager import SessionManager
 from app.sessions.pending import Presented
+from app.sessions.saving import save
 from app.sessions.session import Session
 from app.sessions.stage import Stage
-from app.sessions.working_copy import go_along, refuse_cookies, save, waited
+from app.sessions.working_copy import go_along, refuse_cookies, waited
 from app.websocket import SessionWebSocket
 
 

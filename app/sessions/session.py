@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from app.sessions import token, values
 from app.sessions.errors import NotAuthenticated, SessionCommitted
+from app.sessions.saving import is_unsaved, save
 from app.sessions.stage import COMMITTED, REPLACED, refuse_cookie
-from app.sessions.working_copy import WorkingCopy, is_unsaved, proof_of, save
+from app.sessions.working_copy import WorkingCopy, proof_of
 
 MAX_USER = 255
 """Characters of a user's name: what every database can keep in an indexed column."""

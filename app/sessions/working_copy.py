@@ -1,7 +1,7 @@
-"""A request's working copy of a session: what it began from, what it changed, how that is saved.
+"""A request's working copy of a session: what it began from, what it changed.
 
-The functions at the end are for the response and the WebSocket, which freeze, save and discard the
-copy. They are none of a handler's business, so they are no methods of what it sees.
+The functions at the end are for the response and the WebSocket, which freeze and discard the copy.
+`saving.py` saves it. They are none of a handler's business, so they are no methods of what it sees.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import logging
 import time
 
 from app.sessions.delta import DeltaMapping
-from app.sessions.errors import SessionReadOnly
-from app.sessions.pending import Keeper, Pending, Presented
+from app.sessions.pending import Keeper, Presented
 from app.sessions.recognition import GRACE, grace_left
 from app.sessions.stage import (
     COMMITTED,
@@ -20,7 +19,6 @@ from app.sessions.stage import (
     HEAD_SENT,
     ON_SOCKET,
     OPEN,
-    READ_ONLY,
     REPLACED,
     Stage,
     refuse_change,
@@ -214,63 +212,6 @@ def show_error_page(copy: WorkingCopy) -> None:
     copy._stage = ERROR_PAGE
 
 
-async def save(copy: WorkingCopy) -> None:
-    """Have the store acknowledge the session's changes; its cookie waits for the head.
-
-    Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`, and `TypeError` or
-    `ValueError` for a nested value that cannot be kept. Nothing is written then.
-    """
-    if copy._saving is not False:  # by another task of the same request
-        await settle(copy)
-    copy._saving = True
-    began = time.monotonic()
-    try:
-        changed, removed = copy._delta()
-        if copy._stage is READ_ONLY:
-            if changed or removed:
-                raise SessionReadOnly(
-                    "a list or dict of the session was changed in a group with read_only=True"
-                )
-            return
-        if copy._gone or copy._stage >= REPLACED:
-            copy._begin(None)
-            return
-        rotate, ended, presented = copy._rotating, copy._ended, copy._presented
-        signs_in, proved, persistent = copy._signs_in, copy._proved, copy._persistent
-        saved = await copy._manager.save(
-            Pending(
-                presented,
-                copy._saved,
-                changed,
-                removed,
-                rotate,
-                signs_in,
-                ended > 0,
-                copy._user,
-                copy._manager.cookie.persistent if persistent is None else persistent,
-                presented.cookie or copy._cookie is not None,
-                copy._extend_from or presented.at,
-                copy._stage is ON_SOCKET,
-                presented.waited + copy._waited if copy._first is None else waited(copy),
-                proved,
-            )
-        )
-        if saved.gone or copy._gone:
-            copy._mark_gone()
-            return
-        if saved.cookie is not None:
-            copy._cookie = saved.cookie
-        if presented.several and (ended or signs_in):
-            copy._presented = presented._replace(several=())
-        new_token = rotate or ended > 0 or copy._saved is None
-        copy._acknowledge(saved.record, new_token=new_token, proved=proved, ended=ended)
-    finally:
-        (copy._first or copy)._waited += time.monotonic() - began
-        waiting, copy._saving = copy._saving, False
-        if isinstance(waiting, asyncio.Future):
-            waiting.set_result(None)
-
-
 def waited(copy: WorkingCopy) -> float:
     """Return the seconds that the request has waited for stores so far.
 
@@ -287,13 +228,6 @@ def go_along(copy: WorkingCopy, first: WorkingCopy) -> None:
     """Let *copy*, which was just loaded, wait for its store in the time that *first* has."""
     copy._first = first
     first._waited += copy._presented.waited
-
-
-def is_unsaved(copy: WorkingCopy) -> bool:
-    """Tell whether there is something to save, be it changed while a commit was in flight."""
-    if copy._gone:
-        return False
-    return bool(copy._rotating or copy._ended or (copy._local and any(copy._delta())))
 
 
 def discard(copy: WorkingCopy) -> None:
@@ -323,17 +257,3 @@ def move_to_socket(copy: WorkingCopy) -> Record | None:
 def end(copy: WorkingCopy) -> None:
     """Let the session be over, for it ended elsewhere."""
     copy._mark_gone()
-
-
-async def settle(copy: WorkingCopy) -> None:
-    """Wait for a commit that is in flight."""
-    while copy._saving is not False:
-        if copy._saving is True:
-            copy._saving = asyncio.get_running_loop().create_future()
-        # Several may wait for one commit, and one of them may be cancelled.
-        await asyncio.wait((copy._saving,))
-
-
-def is_saving(copy: WorkingCopy) -> bool:
-    """Tell whether a commit is in flight."""
-    return copy._saving is not False

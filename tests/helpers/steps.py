@@ -27,12 +27,11 @@ def steps(*words: str) -> str:
 
 def state(session: Session) -> dict[str, Any]:
     """Return what a session is; every list and dict of it is handed out by that."""
-    created, proved = session.created, session.authenticated
+    created = session.created
     return {
         "id": session.id,
         "user": session.user,
         "created": None if created is None else created.timestamp(),
-        "authenticated": None if proved is None else proved.timestamp(),
         "persistent": session.persistent,
         "data": dict(session),
     }
