@@ -101,11 +101,6 @@ def headers_of(error: BaseException | None) -> Mapping[str, str]:
     return NO_HEADERS
 
 
-def may_enter(policy: SessionPolicy, user: Any, session: Session | None) -> bool:
-    """Tell whether *user*, who came with *session*, is somebody, and fresh where that is wanted."""
-    return bool(user) and (policy.fresh is None or is_fresh(session, user, policy.fresh))
-
-
 def admit(
     handler: RequestHandler, policy: SessionPolicy, user: Any, session: Session | None
 ) -> bool:
@@ -116,10 +111,11 @@ def admit(
     Raises `NotAuthenticated` (401), `SessionConflict` (409) for a token that was just replaced, and
     `Finish` after a redirect to the login page.
     """
-    if user and inspect.isawaitable(user):
-        refuse_awaitable(handler, user)
-    if may_enter(policy, user, session):
-        return True
+    if user:
+        if inspect.isawaitable(user):
+            refuse_awaitable(handler, user)
+        if policy.fresh is None or is_fresh(session, user, policy.fresh):
+            return True
     if is_preflight(handler):
         return False
     if session is not None:

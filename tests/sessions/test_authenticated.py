@@ -24,7 +24,7 @@ class Proves(Steps):
     async def get(self) -> None:
         await super().get()
         proved = self.session.authenticated
-        self.set_header("X-Proved", "never" if proved is None else proved.timestamp())
+        self.set_header("X-Proved", "never" if proved is None else str(proved.timestamp()))
 
 
 ROUTES = Group("/", Route("steps", Proves), sessions=True)
