@@ -49,6 +49,7 @@ async def save(copy: WorkingCopy) -> None:
                 copy._extend_from or presented.at,
                 copy._stage is ON_SOCKET,
                 presented.waited + copy._waited if copy._first is None else waited(copy),
+                copy._label,
                 proved,
             )
         )

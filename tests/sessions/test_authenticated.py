@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from app import Group, NotAuthenticated, Route, SessionManager, SessionReadOnly
+from app import Group, NotAuthenticated, Route, Session, SessionManager, SessionReadOnly
+from app.freshness import is_fresh
 from app.sessions import rotation, token
+from app.sessions.pending import Presented
 from stores import MemoryStore, Store
 from stores.contract import Update
 from tests.helpers.clock import FakeClock
-from tests.helpers.records import load_record
+from tests.helpers.lost_answers import DONE, LATE, LOST, UNANSWERED, LosingStore
+from tests.helpers.records import load_record, make_record
 from tests.helpers.site import Browser, Site
 from tests.helpers.steps import Held, Steps, do, steps, twin, until
 from tests.helpers.stores_for_tests import FaultyStore, SpyStore
@@ -110,7 +115,7 @@ async def test_nobody_confirms_without_being_signed_in(
 async def test_a_session_from_before_knows_no_proof(
     serve: Serve, any_store: Store, clock: FakeClock
 ) -> None:
-    """A record whose user signed in before the time was kept."""
+    """Its user signed in before the time was kept; confirmed, it is among his devices."""
     browser = browse(serve, any_store, clock)
     await do(browser, "set a 1")
     id = token.decode(browser.cookies["session"])[0]
@@ -123,8 +128,11 @@ async def test_a_session_from_before_knows_no_proof(
     browser.cookies["session"] = token.encode(id, secret)
     assert (await do(browser))["was"]["user"] == "ada"
     assert await proved(browser) is None
+    clock.advance(60)
     await do(browser, "confirm")
     assert await proved(browser) == pytest.approx(clock(), abs=0.002)
+    (manager,) = browser.site.application.managers
+    assert token.public_id(id) in [device.id for device in await manager.devices("ada")]
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -163,3 +171,41 @@ async def test_a_confirmation_during_a_commit_is_not_lost(clock: FakeClock) -> N
     assert session.authenticated is not None
     assert session.authenticated.timestamp() == pytest.approx(clock())
     await manager.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("fate", [LOST, UNANSWERED, LATE])
+@pytest.mark.parametrize("words", [("confirm",), ("sign-in ada",)])
+async def test_a_confirmation_without_an_answer_proves_nothing(
+    serve: Serve,
+    any_store: Store,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    fate: str,
+    words: tuple[str, ...],
+) -> None:
+    """The client was told 503, and its former token has the rights that it had."""
+    monkeypatch.setattr(rotation, "FIRST_PAUSE", 0.001)
+    store = LosingStore(any_store)
+    browser = browse(serve, store, clock)
+    began = await proved(browser, "sign-in ada")
+    clock.advance(60)
+    fates = iter([fate])
+    store.fate = lambda: next(fates, DONE)
+    assert (await browser.get(steps(*words))).code == 503
+    (manager,) = browser.site.application.managers
+    await until(lambda: not manager.unsettled, "the undo")
+    await store.arrive()
+    assert await proved(browser) == pytest.approx(began, abs=0.002)
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("value", ["1795981786", [1.0], float("nan"), -1e300])
+async def test_a_proof_of_no_sense_is_none(clock: FakeClock, value: Any) -> None:
+    """A store that does not keep its contract makes nobody fresh."""
+    manager = SessionManager(MemoryStore(), clock=clock)
+    record = make_record(created=clock(), expires=clock() + 600, user="ada", authenticated=value)
+    session = Session(manager, record, Presented(clock()))
+    assert not is_fresh(session, "ada", timedelta(days=1))
+    if not isinstance(value, float):
+        assert session.authenticated is None
