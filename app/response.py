@@ -24,14 +24,13 @@ from app.guard import headers_of
 from app.policy import SessionPolicy
 from app.sessions.errors import SessionUnavailable
 from app.sessions.manager import SessionManager
+from app.sessions.saving import is_unsaved, save
 from app.sessions.session import Session
 from app.sessions.working_copy import (
     discard,
     freeze,
     freeze_unchanged,
-    is_unsaved,
     refuse_cookies,
-    save,
     show_error_page,
     take_cookie,
 )

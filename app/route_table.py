@@ -38,6 +38,8 @@ def _flags(policy: SessionPolicy) -> str:
     else:
         sessions = f"off (sessions=False on {policy.decided_by})" if policy.decided_by else "off"
     flags = ["authenticated"] if policy.authenticated else []
+    if policy.fresh is not None:
+        flags.append(f"fresh ({policy.fresh})")
     if policy.read_only and policy.manager is not None:
         flags.insert(0, "read_only")
     return ", ".join([sessions, *flags])
