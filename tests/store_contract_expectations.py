@@ -107,13 +107,13 @@ class ExpectationsContract:
     async def test_what_does_not_count_is_free_within_a_limit(self, opened: Store) -> None:
         record = make_record(data={f"k{n}": "x" * 100 for n in range(50)})
         await opened.write([Create(record)])
-        update = Update(record.id, {"new": "y" * 5000}, limit=LIMIT)
+        update = Update(record.id, {"new": "y" * 3000}, limit=LIMIT)
         assert await opened.write([update]) == [TOO_LARGE]
         assert await opened.write([update._replace(uncounted=100)]) == [DONE]
         more = Update(record.id, {"more": "y" * 5000}, limit=LIMIT, uncounted=100)
         assert await opened.write([more]) == [TOO_LARGE]
         found: Record = await load_record(opened, record.id)
-        assert found.data == {**record.data, "new": "y" * 5000}
+        assert found.data == {**record.data, "new": "y" * 3000}
 
     @pytest.mark.gen_test(timeout=30)
     async def test_no_number_of_requests_passes_what_counts(self, opened: Store) -> None:
