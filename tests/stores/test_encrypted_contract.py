@@ -21,7 +21,8 @@ from tests.store_contract_updates import UpdatesContract
 
 pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
 
-DATABASES = ("mongodb", "postgres", "mariadb", "sqlite")
+QUICK = ("mongodb", "sqlite")
+DATABASES = (*QUICK, "postgres", "mariadb")
 
 
 def sealed(request: pytest.FixtureRequest) -> Store:
@@ -36,7 +37,7 @@ class TestEncryptedStore(StoreContract):
 
 
 class TestEncryptedChanges(UpdatesContract, ConditionsContract, ExpectationsContract):
-    @pytest.fixture(params=DATABASES)
+    @pytest.fixture(params=QUICK)
     def opened(self, request: pytest.FixtureRequest, io_loop: Any) -> Iterator[Store]:
         store = sealed(request)
         io_loop.run_sync(store.open)
