@@ -251,7 +251,8 @@ class Store(abc.ABC):
     def on_evict(self) -> set[Callable[[Record], None]] | None:
         """Whom to call with each record that the store ends early, for it is full.
 
-        `None` for a store that cannot tell. Nothing that is called here raises.
+        Its values may be sealed. `None` for a store that cannot tell. Nothing that is called here
+        raises.
         """
         return None
 

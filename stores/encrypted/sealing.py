@@ -84,7 +84,7 @@ class Sealer:
             elif self._accept_plain:
                 opened[name] = value
             else:
-                raise CannotOpen("a value of it is not sealed")
+                raise CannotOpen("a value is not sealed")
         values = _decode(texts)
         if len(values) == len(opened):
             return dict(zip(opened, values, strict=True))
@@ -97,13 +97,13 @@ class Sealer:
 
     def _open(self, id: bytes, name: str, number: str, box: bytes) -> bytes:
         if number not in self._numbers:
-            raise CannotOpen(f"a value of it is sealed with key {number}, which is not there")
+            raise CannotOpen(f"a value is sealed with key {int(number)}, which is not there")
         try:
             return self._cipher(number, id).decrypt(box[:NONCE], box[NONCE:], name.encode())
         except (InvalidTag, UnicodeEncodeError):
             raise CannotOpen(
-                f"a value of it does not open with key {number}: the key was another one, or "
-                "somebody changed the value, or moved it"
+                f"a value does not open with key {int(number)}: that was another one, or somebody "
+                "changed the value, or moved it"
             ) from None
 
 
@@ -129,4 +129,4 @@ def _decode(texts: list[bytes]) -> list[Any]:
         with collector_paused():
             return list(decode(text.decode()))
     except (ValueError, RecursionError):
-        raise CannotOpen("a value of it is sealed, and is not JSON") from None
+        raise CannotOpen("a sealed value is not JSON") from None

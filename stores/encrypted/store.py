@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from stores.contract import (
     MAX_DATA,
@@ -25,11 +23,6 @@ from stores.encrypted.keys import MasterKeys
 from stores.encrypted.sealing import ADDED, CannotOpen, Sealer
 from stores.json_text import size_of
 
-audit = logging.getLogger("sessions.audit")
-
-MAX_TOLD = 10_000
-"""Records that do not open of which the log tells, each once."""
-
 NOT_JSON = (ValueError, TypeError, RecursionError)
 """What sealing raises for data that is not JSON."""
 
@@ -44,8 +37,8 @@ class EncryptedStore(Store):
     all of them open. With *accept_plain*, a value that is not sealed is read as it is, for the time
     of moving in; without it, it does not open.
 
-    A record with a value that does not open is `Unopened`: 503 for who presents it. The log
-    `sessions.audit` tells of it once. Raises `ConfigurationError` for keys that cannot be used.
+    A record with a value that does not open is `Unopened`: 503 for who presents it. Raises
+    `ConfigurationError` for keys that cannot be used.
     """
 
     def __init__(
@@ -69,11 +62,14 @@ class EncryptedStore(Store):
         self.timeout = inner.timeout
         self.shared = inner.shared
         self.expires_itself = inner.expires_itself
-        self._told: set[bytes] = set()
 
     @property
     def name(self) -> str:
         return f"{self.inner.name} (sealed)"
+
+    @property
+    def on_evict(self) -> set[Callable[[Record], None]] | None:
+        return self.inner.on_evict  # who is called looks at no value
 
     def __repr__(self) -> str:
         return f"<EncryptedStore {self.name}, {self.keys!r}>"
@@ -148,15 +144,8 @@ class EncryptedStore(Store):
         try:
             data = self.sealer.open(id, answer.data)
         except CannotOpen as error:
-            return self._unopened(id, answer, str(error))
+            return Unopened(str(error), answer)
         return answer._replace(data=data)
-
-    def _unopened(self, id: bytes, record: Record, reason: str) -> Unopened:
-        session = urlsafe_b64encode(id).rstrip(b"=").decode()
-        if id not in self._told and len(self._told) < MAX_TOLD:
-            self._told.add(id)
-            audit.warning("store %s: session %s does not open: %s", self.name, session, reason)
-        return Unopened(f"session {session} does not open: {reason}", record)
 
 
 def _is_too_large(sealed: Mapping[str, str]) -> bool:
