@@ -139,7 +139,7 @@ class EncryptedStore(Store):
 
     def opened(self, id: bytes, answer: Answer) -> Answer:
         """Return what the inner store has of record *id*, its values opened."""
-        if not isinstance(answer, Record) or not answer.data:
+        if not isinstance(answer, Record) or not isinstance(answer.data, Mapping):
             return answer
         try:
             data = self.sealer.open(id, answer.data)
