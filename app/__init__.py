@@ -20,6 +20,7 @@ from app.sessions.events import EventKind as EventKind
 from app.sessions.events import SessionEvent as SessionEvent
 from app.sessions.manager import SessionManager as SessionManager
 from app.sessions.session import Session as Session
+from app.sessions.users import Device as Device
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ __all__ = [
     "Config",
     "ConfigurationError",
     "Cookie",
+    "Device",
     "EventKind",
     "Group",
     "NotAuthenticated",

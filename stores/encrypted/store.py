@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from stores.contract import (
     MAX_DATA,
     Change,
     ConfigurationError,
+    Count,
     Create,
     Delete,
     Outcome,
+    Page,
     Record,
     Store,
     StoreUnavailable,
@@ -26,7 +29,7 @@ from stores.json_text import size_of
 NOT_JSON = (ValueError, TypeError, RecursionError)
 """What sealing raises for data that is not JSON."""
 
-Answer = Record | Unreadable | StoreUnavailable
+Answer = TypeVar("Answer")
 
 
 class EncryptedStore(Store):
@@ -86,7 +89,16 @@ class EncryptedStore(Store):
     async def sweep(self, now: float, limit: int) -> int:
         return await self.inner.sweep(now, limit)
 
-    async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Answer]:
+    async def scan(self, after: str | None = None, limit: int = 500) -> Page:
+        page = await self.inner.scan(after, limit)
+        return page._replace(found={id: self.opened(id, each) for id, each in page.found.items()})
+
+    async def count(self, *, exact: bool = False) -> Count:
+        return await self.inner.count(exact=exact)
+
+    async def load(
+        self, ids: Sequence[bytes]
+    ) -> Mapping[bytes, Record | Unreadable | StoreUnavailable]:
         found = await self.inner.load(ids)
         return {id: self.opened(id, answer) for id, answer in found.items()}
 
@@ -137,7 +149,7 @@ class EncryptedStore(Store):
             blank = blank._replace(data=self.sealer.seal(change.id, blank.data))
         return change._replace(set=values, or_create=blank, uncounted=change.uncounted + ADDED)
 
-    def opened(self, id: bytes, answer: Answer) -> Answer:
+    def opened(self, id: bytes, answer: Answer) -> Answer | Unopened:
         """Return what the inner store has of record *id*, its values opened."""
         if not isinstance(answer, Record) or not isinstance(answer.data, Mapping):
             return answer
