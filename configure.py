@@ -28,7 +28,12 @@ def configure(options: OptionParser) -> Config:
     return Config(
         routes=ROUTES,
         sessions=SessionManager(
-            open_store(options.store),  # or MemoryStore(), MongoStore("mongodb://...")
+            open_store(  # or MemoryStore(), MongoStore("mongodb://...")
+                options.store,
+                options.session_keys,  # without keys, values are kept in plain text
+                seal_with=options.session_seal_with,
+                accept_plain=options.session_accept_plain,
+            ),
             cookie=Cookie(name=options.session_cookie),
             idle_timeout=options.session_idle_timeout,
             lifetime=options.session_lifetime,

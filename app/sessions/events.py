@@ -60,12 +60,17 @@ class EventKind(enum.StrEnum):
     """A request presented the live token of this session and of others; none was taken."""
     UNREADABLE = "unreadable"
     """The session's record cannot be read, and counts as unknown."""
+    UNOPENED = "unopened"
+    """A value of the session is sealed and does not open; its client is answered 503."""
 
 
 QUIET = {EventKind.STARTED, EventKind.ROTATED}
 """What the log tells at the level DEBUG: a sign-in has a line of its own."""
 
-ALARMING = {EventKind.REPLACED_TOKEN_USED, EventKind.SEVERAL_TOKENS, EventKind.UNREADABLE}
+FAULTS = {EventKind.UNREADABLE, EventKind.UNOPENED}
+"""What no client can cause: it is told of nobody's sessions, too."""
+
+ALARMING = {EventKind.REPLACED_TOKEN_USED, EventKind.SEVERAL_TOKENS, *FAULTS}
 """What it tells as a warning."""
 
 
@@ -178,6 +183,6 @@ class Events:
 def _level(kind: EventKind, user: str | None) -> int:
     """Return the level at which the log tells it; of nobody's sessions, which bots fill it with,
     DEBUG."""
-    if kind in QUIET or (user is None and kind is not EventKind.UNREADABLE):
+    if kind in QUIET or (user is None and kind not in FAULTS):
         return logging.DEBUG
     return logging.WARNING if kind in ALARMING else logging.INFO

@@ -20,6 +20,7 @@ from stores.contract import (
     Record,
     Store,
     StoreUnavailable,
+    Unopened,
     Unreadable,
     deadline,
 )
@@ -83,15 +84,21 @@ class Gateway:
         return answer is not None and self._resolve(id, answer) is None
 
     async def load_each(
-        self, ids: Sequence[bytes], since: float | None = None
+        self, ids: Sequence[bytes], since: float | None = None, *, opened: bool = True
     ) -> list[Record | None]:
-        """Return the record of each id, or `None`. Raises `SessionUnavailable`."""
+        """Return the record of each id, or `None`. Raises `SessionUnavailable`.
+
+        Who looks at no value says so by *opened*: then a record whose values do not open is
+        returned as it is kept.
+        """
         if not self._opened:
             since = await self._open_for(since)
         if self._never_waits:
             answers = await self._send_loads(ids)
         else:
             answers = await self._loads.submit_all(ids, _passed(since))
+        if not opened:
+            answers = [a.record if isinstance(a, Unopened) else a for a in answers]
         return [self._resolve(id, answer) for id, answer in zip(ids, answers, strict=True)]
 
     async def write(self, change: Change, since: float | None = None) -> Outcome:
@@ -229,6 +236,8 @@ class Gateway:
             if is_sound(id, answer):
                 return answer
             answer = Unreadable(flaw_of(answer))
+        if isinstance(answer, Unopened):
+            self._unreadable.tell_unopened(id, answer)
         if not isinstance(answer, Unreadable):
             raise self._wrong("load()", answer, "a Record")
         self._unreadable.tell(id, answer.reason)
