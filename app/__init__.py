@@ -16,6 +16,7 @@ from app.sessions.errors import SessionReadOnly as SessionReadOnly
 from app.sessions.errors import SessionsOff as SessionsOff
 from app.sessions.errors import SessionTooLarge as SessionTooLarge
 from app.sessions.errors import SessionUnavailable as SessionUnavailable
+from app.sessions.flash import Flash as Flash
 from app.sessions.manager import SessionManager as SessionManager
 from app.sessions.session import Session as Session
 
@@ -26,6 +27,7 @@ __all__ = [
     "Config",
     "ConfigurationError",
     "Cookie",
+    "Flash",
     "Group",
     "NotAuthenticated",
     "Route",

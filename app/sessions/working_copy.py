@@ -42,6 +42,7 @@ class WorkingCopy(DeltaMapping):
     _life = 0  # how many ends it has come through
     _waited = 0.0  # seconds that commits and looks have waited for the store
 
+    _shown: frozenset[str] = frozenset()  # keys of messages that the response shows
     _first: WorkingCopy | None = None  # the request's own, where this is another manager's
 
     def __init__(
