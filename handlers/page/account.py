@@ -1,0 +1,42 @@
+"""The forms that sign in and out. It is an example: nobody is asked for a password."""
+
+from __future__ import annotations
+
+from app import Session
+from handlers.page.base import PageHandler, Refused
+from handlers.page.words import short
+
+MAX_LABEL = 60
+"""Characters of a device's label."""
+
+
+class SignIn(PageHandler):
+    """Signs in as anybody; an application would check a password first."""
+
+    def post(self) -> None:
+        user = self.get_body_argument("user", "")
+        label = self.get_body_argument("label", "")
+        if not user:
+            raise Refused("Type any name to sign in.")
+        if len(label) > MAX_LABEL:
+            raise Refused(f"A label has at most {MAX_LABEL} characters.")
+        remember = self.get_body_argument("remember", "") == "yes"
+        try:
+            self.session.sign_in(user, persistent=remember, label=label or None)
+        except ValueError:
+            raise Refused("A user's name has at most 255 characters.") from None
+        self.session.flash(f"Signed in as {short(user)}, under a new token.", "success")
+        self.to_page()
+
+
+class SignOut(PageHandler):
+    """Ends the session, and says so in the address: a message would begin a new session."""
+
+    def post(self) -> None:
+        sign_out(self, self.session)
+
+
+def sign_out(handler: PageHandler, session: Session) -> None:
+    """End *session* and answer the form."""
+    session.destroy()
+    handler.to_page("?ended")
