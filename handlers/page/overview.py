@@ -32,7 +32,7 @@ class Overview(PageHandler):
             session=session,
             manager=manager,
             flashes=session.flashes(),
-            ended="ended" in self.request.arguments or self.request.query == "ended",
+            ended=self.request.query == "ended",
             now=now,
             ends=self._ends(now),
             cookie=self._cookie(),
@@ -61,7 +61,7 @@ class Overview(PageHandler):
         cookie = self._manager.cookie
         rendered = cookie.render("", max_age=None, over_tls=self.request.protocol == "https")
         attributes = rendered.split("; ")[1:]
-        found = [(attribute, _MEANINGS[attribute.partition("=")[0]]) for attribute in attributes]
+        found = [(a, _MEANINGS.get(a) or _MEANINGS[a.partition("=")[0]]) for a in attributes]
         if self.session.persistent:
             return [*found, ("Max-Age", "stays when the browser is closed")]
         return [*found, ("no Max-Age", "goes when the browser is closed")]
@@ -81,7 +81,9 @@ class Overview(PageHandler):
 _MEANINGS = {
     "Path": "sent to these paths",
     "Domain": "sent to this domain and those below it",
-    "SameSite": "forms on other sites are sent without it",
+    "SameSite=Lax": "forms on other sites are sent without it",
+    "SameSite=Strict": "forms and links on other sites are sent without it",
+    "SameSite=None": "sent with the requests of other sites, too",
     "HttpOnly": "no script can read it",
     "Partitioned": "another one on each site that embeds this one",
     "Secure": "sent over TLS only",
