@@ -27,6 +27,7 @@ class Window:
     def __init__(self, socket: WebSocketClientConnection) -> None:
         self._socket = socket
         self._ids = itertools.count(1)
+        self._events: dict[str, list[Any]] = {}
 
     async def tell(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Give one command and return its result."""
@@ -39,9 +40,15 @@ class Window:
                 answer = json.loads(await self._socket.read_message() or "{}")
                 if answer.get("id") == id:
                     break
+                if answer.get("method") in self._events:
+                    self._events[answer["method"]].append(answer["params"])
         assert "result" in answer, (method, answer)
         result: dict[str, Any] = answer["result"]
         return result
+
+    def listen(self, event: str) -> list[dict[str, Any]]:
+        """Return a list that gets what the browser tells of *event* from now on."""
+        return self._events.setdefault(event, [])
 
     async def open(self, url: str) -> None:
         """Open the page at *url*, and return when it is there."""
