@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 from typing import Any
-from urllib.parse import urlencode
 
 from tornado.httpclient import HTTPResponse
 
@@ -14,18 +13,14 @@ from tests.helpers.site import Browser
 
 async def send(browser: Browser, path: str, **fields: str) -> str:
     """Send a form, which must be answered by a redirect; return the page behind it."""
-    response = await post(browser, path, **fields)
+    response = await browser.post(path, fields)
     assert response.code == 303, (response.code, response.body)
     return await browser.text(response.headers["Location"].partition("#")[0])
 
 
-async def post(browser: Browser, path: str, **fields: str) -> HTTPResponse:
-    return await browser.post(path, body=urlencode(fields))
-
-
 async def refusal(browser: Browser, path: str, **fields: str) -> tuple[int, str]:
     """Send a form, which must be refused; return the status and the heading of the page."""
-    return heading(await post(browser, path, **fields))
+    return heading(await browser.post(path, fields))
 
 
 def heading(response: HTTPResponse) -> tuple[int, str]:

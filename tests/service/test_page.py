@@ -12,7 +12,7 @@ import pytest
 from app import Cookie, SessionManager
 from configure import ROUTES
 from stores import MemoryStore
-from tests.helpers.forms import flashes, heading, hidden, post, refusal, send, text
+from tests.helpers.forms import flashes, heading, hidden, refusal, send, text
 from tests.helpers.site import Browser, Site
 from tests.helpers.steps import twin
 from tests.helpers.stores_for_tests import FaultyStore
@@ -99,7 +99,7 @@ async def test_it_shows_the_routes_with_their_flags(browser: Browser) -> None:
 @pytest.mark.gen_test
 async def test_it_needs_no_script_and_no_other_host(browser: Browser) -> None:
     await send(browser, "/page/set", name="a", value="1")
-    for page in (await browser.text("/"), (await post(browser, "/page/set")).body.decode()):
+    for page in (await browser.text("/"), (await browser.post("/page/set")).body.decode()):
         assert re.findall(r"<script(?! src=)|<style|\son\w+=|\sstyle=", page) == []
         assert re.findall(r"""(?:src|href|action)="(?!/)[^"]*""", page) == []
         assert re.findall(r"https?://", page) == []
@@ -107,7 +107,7 @@ async def test_it_needs_no_script_and_no_other_host(browser: Browser) -> None:
 
 @pytest.mark.gen_test
 async def test_no_other_site_frames_it_or_runs_in_it(browser: Browser) -> None:
-    for response in (await browser.get("/"), await post(browser, "/page/set")):
+    for response in (await browser.get("/"), await browser.post("/page/set")):
         policy = response.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'none'" in policy
@@ -207,7 +207,7 @@ async def test_a_token_that_was_replaced_is_told_in_words(
     session = await manager.load(f"session={browser.cookies['session']}")
     session.regenerate()
     await session.commit()
-    response = await post(former, "/page/set", name="a", value="2")
+    response = await former.post("/page/set", {"name": "a", "value": "2"})
     status, sentence = heading(response)
     assert (status, "has just got a new token" in sentence) == (409, True)
     assert int(response.headers["Retry-After"]) > 0
@@ -221,7 +221,7 @@ async def test_an_outage_is_told_in_words(
     browser = serve(ROUTES, manager, serve_traceback=traceback).browser()
     await send(browser, "/page/set", name="a", value="1")
     store.break_down()
-    for response in (await browser.get("/"), await post(browser, "/page/set", name="a")):
+    for response in (await browser.get("/"), await browser.post("/page/set", {"name": "a"})):
         status, sentence = heading(response)
         assert status == 503
         assert sentence.startswith("The sessions cannot be reached at the moment.")

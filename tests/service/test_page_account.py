@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import urlencode
 
 import pytest
 
 from app import SessionManager
 from configure import ROUTES
 from stores import MemoryStore, Store
-from tests.helpers.forms import flashes, heading, hidden, post, refusal, send, text
+from tests.helpers.forms import flashes, heading, hidden, refusal, send, text
 from tests.helpers.site import Browser, Site
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0"
@@ -24,9 +23,8 @@ def site(serve: Callable[..., Site]) -> Site:
 
 async def sign_in(browser: Browser, user: str = "ada", agent: str = CHROME, **more: str) -> str:
     """Sign in, and return the page; *more* is what else the form has."""
-    body = urlencode({"user": user, **more})
-    headers = {"User-Agent": agent}
-    response = await browser.post("/page/sign-in", body=body, headers=headers)
+    form = {"user": user, **more}
+    response = await browser.post("/page/sign-in", form, headers={"User-Agent": agent})
     assert response.code == 303, response.body
     return await browser.text("/")
 
@@ -104,7 +102,7 @@ async def test_somebody_elses_device_is_not_ended(site: Site) -> None:
 async def test_nobody_ends_a_device(site: Site) -> None:
     browser = site.browser()
     for path in ("end", "end-others"):
-        response = await post(browser, f"/page/devices/{path}")
+        response = await browser.post(f"/page/devices/{path}")
         assert heading(response)[0] == 401
         assert "Only somebody who is signed in" in heading(response)[1]
 

@@ -13,7 +13,7 @@ from app import Group, Route, SessionManager
 from handlers.health import Health
 from handlers.page.routes import PAGE
 from stores import MemoryStore
-from tests.helpers.forms import hidden, post, send, text
+from tests.helpers.forms import hidden, send, text
 from tests.helpers.process import ROOT
 from tests.helpers.site import Browser, Site
 
@@ -70,7 +70,7 @@ async def test_its_forms_carry_tornados_xsrf_token(serve: Callable[..., Site]) -
     manager = SessionManager(MemoryStore())
     browser: Browser = serve(Group("/", PAGE), manager, xsrf_cookies=True).browser()
     page = await browser.text("/")
-    assert (await post(browser, "/page/set", name="a", value="1")).code == 403
+    assert (await browser.post("/page/set", {"name": "a", "value": "1"})).code == 403
     tokens = re.findall(r'name="_xsrf" value="(.*?)"', page)
     assert len(tokens) == page.count("<form")
     page = await send(browser, "/page/set", name="a", value="1", _xsrf=tokens[0])
