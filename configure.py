@@ -21,7 +21,7 @@ ROUTES = Group(
         Route("del", DeleteSession, name="delete-session"),
         sessions=True,
     ),
-    PAGE,  # the page at /: delete this line, and it is gone with all that belongs to it
+    PAGE,  # the page at /, an example without passwords: delete this line, and all of it is gone
 )
 
 

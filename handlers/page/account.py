@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from app import Session
+from typing import cast
+
+from app import Application, Session
 from handlers.page.base import PageHandler, Refused
 from handlers.page.words import short
 
@@ -14,6 +16,11 @@ class SignIn(PageHandler):
     """Signs in as anybody; an application would check a password first."""
 
     def post(self) -> None:
+        if opens_other_pages(self):
+            raise Refused(
+                "This application has other pages for signed-in users, "
+                "and the example must not open them to anybody."
+            )
         user = self.get_body_argument("user", "")
         label = self.get_body_argument("label", "")
         if not user:
@@ -34,6 +41,15 @@ class SignOut(PageHandler):
 
     def post(self) -> None:
         sign_out(self, self.session)
+
+
+def opens_other_pages(handler: PageHandler) -> bool:
+    """Tell whether who signs in here could come in where users only may, and not just here."""
+    endpoints = cast(Application, handler.application).endpoints
+    return any(
+        endpoint.policy.authenticated and not issubclass(endpoint.route.handler, PageHandler)
+        for endpoint in endpoints
+    )
 
 
 def sign_out(handler: PageHandler, session: Session) -> None:

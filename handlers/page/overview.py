@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 from app import Application, SessionManager
 from app.route_table import flags
 from handlers.page import words
+from handlers.page.account import opens_other_pages
 from handlers.page.base import PageHandler
 
 
@@ -36,7 +37,8 @@ class Overview(PageHandler):
             now=now,
             ends=self._ends(now),
             cookie=self._cookie(),
-            devices=devices,
+            devices=sorted(devices, key=lambda device: not device.current),
+            signs_in=not opens_other_pages(self),
             routes=self._routes(),
             words=words,
         )

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from app import SessionManager
+from app import Group, Route, SessionManager
 from configure import ROUTES
 from stores import MemoryStore, Store
 from tests.helpers.forms import flashes, heading, hidden, refusal, send, text
+from tests.helpers.pages import Kept
 from tests.helpers.site import Browser, Site
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0"
@@ -141,3 +142,14 @@ async def test_names_labels_and_agents_are_text(site: Site) -> None:
     assert flashes(page) == [f"Signed in as {HOSTILE}, under a new token."]
     page = await sign_in(site.browser(), agent="a" * 3000)
     assert f"{'a' * 60}… this one signed in" in text(page)
+
+
+@pytest.mark.gen_test
+async def test_it_opens_no_page_of_the_applications_own(serve: Callable[..., Site]) -> None:
+    """Who deploys it beside pages for users lets nobody in without a password."""
+    private = Group("private", Route("", Kept), sessions=True, authenticated=True)
+    browser = serve(Group("/", ROUTES, private), SessionManager(MemoryStore())).browser()
+    assert "The example signs nobody in" in text(await browser.text("/"))
+    status, sentence = await refusal(browser, "/page/sign-in", user="admin")
+    assert (status, "must not open them to anybody" in sentence) == (400, True)
+    assert (await browser.get("/private")).code == 401
