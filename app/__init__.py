@@ -21,6 +21,7 @@ from app.sessions.events import SessionEvent as SessionEvent
 from app.sessions.flash import Flash as Flash
 from app.sessions.manager import SessionManager as SessionManager
 from app.sessions.session import Session as Session
+from app.sessions.users import Device as Device
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ __all__ = [
     "Config",
     "ConfigurationError",
     "Cookie",
+    "Device",
     "EventKind",
     "Flash",
     "Group",

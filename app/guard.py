@@ -87,6 +87,7 @@ def load(
         withheld=manager.cookie.is_kept_back(request.method)
         and request.headers.get("Sec-Fetch-Site") == "cross-site",
         waited=waited,
+        client=request,
     )
 
 

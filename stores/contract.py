@@ -82,6 +82,15 @@ class Unreadable(NamedTuple):
     """For the log: what is wrong, without any value of the record."""
 
 
+NO_SECRET = bytes(32)
+"""`Record.secret_hash` of a record that no token opens: it lists the sessions of a user.
+
+A key of its data that is 22 characters long is a session's id, in base64url.
+"""
+
+NEVER_AUTHENTICATED = 0.0
+"""`Rotation.authenticated` that takes the proof back; whoever reads it takes it for `None`."""
+
 NEVER_ROTATED = 0.0
 """`Rotation.expected_rotated` for a record whose token was never replaced."""
 

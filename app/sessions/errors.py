@@ -9,7 +9,7 @@
       SessionCommitted (RuntimeError)   a change that comes too late for this response
       SessionTooLarge                   413: the session would pass max_bytes
       NotAuthenticated                  401: the group takes signed-in users only
-      SessionConflict                   409: the token was replaced meanwhile; retry
+      SessionConflict                   409: another request came between; retry
       SessionUnavailable                503: the store did not answer
 
 The last four are Tornado `HTTPError`s: uncaught, they become the response, with their *headers*.
@@ -81,15 +81,17 @@ class NotAuthenticated(SessionError, HTTPError):
 
 
 class SessionConflict(SessionError, HTTPError):
-    """The request's token was replaced by another response; sent again, the request succeeds.
+    """Another request came between: it replaced the token, or ended all the user's sessions.
 
-    *retry_after* is in seconds.
+    Sent again, the request succeeds. *retry_after* is in seconds, *reason* is the status line's.
     """
 
-    def __init__(self, what: str, retry_after: int = 1) -> None:
+    def __init__(
+        self, what: str, retry_after: int = 1, reason: str = "Session Token Replaced, Retry"
+    ) -> None:
         self.retry_after = retry_after
         self.headers = {"Retry-After": str(retry_after)}
-        HTTPError.__init__(self, 409, what, reason="Session Token Replaced, Retry")
+        HTTPError.__init__(self, 409, what, reason=reason)
 
 
 class SessionUnavailable(SessionError, HTTPError):

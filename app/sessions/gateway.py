@@ -76,6 +76,16 @@ class Gateway:
             return answer
         return self._resolve(id, answer)
 
+    async def is_unreadable(self, id: bytes, since: float | None = None) -> bool:
+        """Tell whether there is a record of *id* that cannot be read.
+
+        Raises `SessionUnavailable`.
+        """
+        if not self._opened:
+            since = await self._open_for(since)
+        (answer,) = await self._send_loads((id,), _passed(since))
+        return answer is not None and self._resolve(id, answer) is None
+
     async def load_each(
         self, ids: Sequence[bytes], since: float | None = None
     ) -> list[Record | None]:

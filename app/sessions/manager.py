@@ -11,13 +11,15 @@ from datetime import timedelta
 from hmac import compare_digest
 
 from app.sessions import token
+from app.sessions.admission import Admissions
+from app.sessions.closing import Closer
 from app.sessions.cookie import Cookie
 from app.sessions.cookie_warnings import CookieWarnings
 from app.sessions.endings import Endings
 from app.sessions.errors import ConfigurationError
 from app.sessions.events import EventKind, Events, Listener
 from app.sessions.gateway import Gateway
-from app.sessions.pending import Presented
+from app.sessions.pending import Client, Presented
 from app.sessions.recognition import (
     CURRENT,
     REPLACED,
@@ -30,6 +32,7 @@ from app.sessions.rotation import Undoer
 from app.sessions.session import Session
 from app.sessions.stage import Stage
 from app.sessions.timeouts import Timeouts
+from app.sessions.users import Device, Users
 from app.sessions.writer import Writer
 from stores.contract import MAX_DATA, Record, Store, check_bound
 
@@ -42,7 +45,13 @@ class SessionManager:
 
     A session ends *idle_timeout* after the last request that presented it (to a tenth: the store is
     told at most once in a tenth of that time) and *lifetime* after it began, whichever is first.
-    It holds at most *max_bytes*, measured as JSON in UTF-8. *on_event* is called with each
+    It holds at most *max_bytes*, measured as JSON in UTF-8.
+
+    A user has at most *max_per_user* sessions: a further sign-in ends the oldest. Of each sign-in
+    the browser's `User-Agent` is kept unless *keep_agent* is false, and its address if
+    *keep_address* is true, for the user's list of devices.
+
+    *on_event* is called with each
     `SessionEvent`, after the store's acknowledgement; what it returns may be awaitable, and nobody
     waits for that. *clock* returns Unix time in seconds. Raises `ConfigurationError`.
     """
@@ -55,6 +64,9 @@ class SessionManager:
         idle_timeout: timedelta = timedelta(days=1),
         lifetime: timedelta = timedelta(days=14),
         max_bytes: int = 64 * 1024,
+        max_per_user: int = 100,
+        keep_agent: bool = True,
+        keep_address: bool = False,
         on_event: Listener | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -70,6 +82,10 @@ class SessionManager:
                 f"on_event is {on_event!r:.60}: give a function that takes a SessionEvent"
             )
         check_bound("max_bytes", max_bytes, 2)  # an empty session takes them
+        check_bound("max_per_user", max_per_user, 1)
+        for name, value in (("keep_agent", keep_agent), ("keep_address", keep_address)):
+            if type(value) is not bool:
+                raise ConfigurationError(f"{name} is {value!r:.60}: give True or False")
         if max_bytes > MAX_DATA // 2:  # concurrent requests may write twice as much
             raise ConfigurationError(
                 f"max_bytes is {max_bytes}: give at most {MAX_DATA // 2}, "
@@ -87,10 +103,23 @@ class SessionManager:
         self._gateway = Gateway(store, clock, self.events)
         self._undoer = Undoer(self._gateway, clock)
         self._warnings = CookieWarnings(self.cookie)
+        self.users = Users(
+            *(self._gateway, self.cookie.name, self._timeouts),
+            *(self.endings, clock, self.events.tell),
+        )
+        admissions = Admissions(
+            *(self._gateway, self.users, self.cookie.name, self._timeouts),
+            *(max_per_user, keep_agent, keep_address),
+        )
+        closer = Closer(
+            *(self._gateway, self._undoer, self._timeouts),
+            *(self.endings, self.events, clock),
+        )
         writer = Writer(
-            *(self._gateway, self._undoer, self.cookie, self._warnings),
-            *(self._timeouts, self.endings, self.events),
-            *(clock, max_bytes),
+            *(self._gateway, self._undoer, admissions, closer),
+            *(self.cookie, self._warnings, self._timeouts, self.endings),
+            *(self.events, clock),
+            max_bytes,
         )
         self.save = writer.save
         self.reload = writer.reload
@@ -126,23 +155,24 @@ class SessionManager:
         read_only: bool = False,
         withheld: bool = False,
         waited: float = 0.0,
+        client: Client | None = None,
     ) -> Session:
         """Return the session that a `Cookie` header presents; a new, empty one if it presents none.
 
         *withheld* says that a browser keeps the session's cookie back from this request, *waited*
-        how many seconds it has waited for other stores. Raises `SessionUnavailable`. The store is
-        asked only for what has the form of a token.
+        how many seconds it has waited for other stores, *client* who sent it. Raises
+        `SessionUnavailable`. The store is asked only for what has the form of a token.
         """
         self._gateway.closed = False  # for whoever begins now, it is opened again
-        now = self.clock()
+        now, began = self.clock(), time.monotonic()
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         has_cookie, tokens = (False, []) if header is None else self.cookie.find(header)
         if not tokens:
             if has_cookie and header is not None and self.cookie.has_too_many(header):
                 self._warnings.too_many(now)
             has_cookie = has_cookie and not withheld  # a removal would hit the one kept back
-            return Session(self, None, Presented(now, has_cookie, over_tls, withheld), stage)
-        began = time.monotonic()
+            presented = Presented(now, has_cookie, over_tls, withheld, began=began, client=client)
+            return Session(self, None, presented, stage)
         since = began - waited
         several: tuple[Record, ...] = ()
         if len(tokens) == 1:
@@ -161,7 +191,9 @@ class SessionManager:
             record, standing, several = await self._choose(tokens, now, since)
         waited = time.monotonic() - began
         if standing is CURRENT and record is not None:
-            presented = Presented(now, has_cookie, over_tls, False, waited)
+            presented = Presented(
+                now, has_cookie, over_tls, False, waited, began=began, client=client
+            )
             touch_due = self._timeouts.extension(record, now) is not None
             return Session(self, record, presented, stage, touch_due)
         replaced = record if standing is REPLACED else None
@@ -170,8 +202,35 @@ class SessionManager:
             if not read_only:
                 stage = Stage.REPLACED
         has_cookie = has_cookie and not withheld
-        presented = Presented(now, has_cookie, over_tls, withheld, waited, several, replaced)
+        presented = Presented(
+            now, has_cookie, over_tls, withheld, waited, several, replaced, began, client
+        )
         return Session(self, None, presented, stage)
+
+    # The sessions of a user
+
+    async def devices(self, user: str) -> list[Device]:
+        """Return the live sessions of *user*, the last seen first.
+
+        Raises `SessionUnavailable`, and `TypeError` or `ValueError` for what is no user's name.
+        """
+        return await self.users.devices(user)
+
+    async def sign_out(self, user: str, id: str) -> bool:
+        """End the session *id* of *user*; return whether there was one.
+
+        An id of somebody else's ends nothing. Raises as `devices` does.
+        """
+        return await self.users.sign_out(user, id)
+
+    async def sign_out_everywhere(self, user: str, keep: Session | None = None) -> int:
+        """End every session of *user* but *keep*; return how many there were.
+
+        A sign-in that began before is stopped, too: it is answered 409. One of the same request
+        that comes afterwards goes on. Raises as `devices` does.
+        """
+        kept = None if keep is None or keep.id is None else token.record_id(keep.id)
+        return await self.users.sign_out_everywhere(user, kept)
 
     async def ended(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of *keys* that open nothing by now.

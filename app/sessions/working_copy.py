@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from app.sessions.delta import DeltaMapping
 from app.sessions.errors import SessionReadOnly
@@ -30,6 +32,8 @@ from stores.contract import Record
 
 log = logging.getLogger(__name__)
 
+Answer = TypeVar("Answer")
+
 
 class WorkingCopy(DeltaMapping):
     """What `Session` is behind its public names."""
@@ -40,6 +44,7 @@ class WorkingCopy(DeltaMapping):
     _saving: asyncio.Future[None] | bool = False  # a commit is in flight; others wait for it
     _extend_from = 0.0  # a commit's time, where that is later than the request's
     _life = 0  # how many ends it has come through
+    _label: str | None = None  # what a sign-in calls it among the user's devices
     _waited = 0.0  # seconds that commits and looks have waited for the store
 
     _shown: frozenset[str] = frozenset()  # keys of messages that the response shows
@@ -79,15 +84,20 @@ class WorkingCopy(DeltaMapping):
     async def _reload(self) -> Record | None:
         if self._saved is None or self._ended:
             return None
-        began = time.monotonic()
-        try:
-            record = await self._manager.reload(self._saved, began - waited(self))
-        finally:
-            (self._first or self)._waited += time.monotonic() - began
+        saved = self._saved
+        record = await self._ask(lambda since: self._manager.reload(saved, since))
         if record is None or self._gone:
             self._mark_gone()
             return None
         return record
+
+    async def _ask(self, operation: Callable[[float], Awaitable[Answer]]) -> Answer:
+        """Await *operation*, which takes the moment from which the store's time counts."""
+        began = time.monotonic()
+        try:
+            return await operation(began - waited(self))
+        finally:
+            (self._first or self)._waited += time.monotonic() - began
 
     def _acknowledge(self, record: Record | None, *, new_token: bool, ended: int) -> None:
         """Go on from *record*, which is what the store has.
@@ -234,6 +244,7 @@ async def save(copy: WorkingCopy) -> None:
                 copy._extend_from or presented.at,
                 copy._stage is ON_SOCKET,
                 presented.waited + copy._waited if copy._first is None else waited(copy),
+                copy._label,
             )
         )
         if saved.gone or copy._gone:

@@ -244,7 +244,7 @@ async def test_an_unreadable_record_is_told_once(visit: Visit, heard: list[Sessi
 @pytest.mark.gen_test(timeout=30)
 async def test_an_eviction_is_told(visit: Visit, heard: list[SessionEvent]) -> None:
     """Of two managers over one store each tells: a record does not say whose it is."""
-    store = MemoryStore(max_sessions=1)
+    store = MemoryStore(max_sessions=2)  # a session, and the list of its user's
     browser = visit(store)
     other = visit(store)
     await do(browser, "sign-in ada")
