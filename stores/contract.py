@@ -211,6 +211,24 @@ class Outcome(enum.Enum):
     TOO_LARGE = "too large"
 
 
+class Page(NamedTuple):
+    """One step of a scan."""
+
+    found: Mapping[bytes, Record | Unreadable]
+    """Records by their ids; none may be there although more follow."""
+    after: str | None
+    """Where the next step begins: text for a file. `None` when this step was the last one."""
+    anew: bool = False
+    """Whether the store had to begin again, so that what came before comes once more."""
+
+
+class Count(NamedTuple):
+    """How many records there are, expired and unreadable ones among them."""
+
+    number: int
+    is_exact: bool
+
+
 class Store(abc.ABC):
     """Keeps records. Every operation takes many at a time.
 
@@ -292,3 +310,27 @@ class Store(abc.ABC):
         A store with `expires_itself` keeps this default, which does nothing.
         """
         return 0
+
+    async def scan(self, after: str | None = None, limit: int = 500) -> Page:
+        """Return the next records, about *limit* of them, behind those of the step before.
+
+        *after* is that step's `Page.after`, `None` for the first one. From there to the last step,
+        every record that is there throughout comes once; one that comes or goes meanwhile may come,
+        once. The caller and the server may be restarted between two steps. Raises
+        `ConfigurationError` for an *after* that is none of this store's.
+
+        A store of before this method keeps this default: it serves, and commands cannot list it.
+        """
+        raise StoreUnavailable("it cannot list its sessions, for it has no method scan()")
+
+    async def count(self, *, exact: bool = False) -> Count:
+        """Return how many records there are: an estimate where that is cheaper, unless *exact*.
+
+        An exact count works in steps, each of which takes at most `timeout`. This default scans.
+        """
+        number, page = 0, await self.scan()
+        while True:
+            number = len(page.found) + (0 if page.anew else number)
+            if page.after is None:
+                return Count(number, True)
+            page = await self.scan(page.after)
