@@ -26,14 +26,13 @@ from app.preview import shows_page
 from app.sessions.errors import SessionUnavailable
 from app.sessions.flash import take_shown
 from app.sessions.manager import SessionManager
+from app.sessions.saving import is_unsaved, save
 from app.sessions.session import Session
 from app.sessions.working_copy import (
     discard,
     freeze,
     freeze_unchanged,
-    is_unsaved,
     refuse_cookies,
-    save,
     show_error_page,
     take_cookie,
 )

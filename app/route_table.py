@@ -39,6 +39,8 @@ def flags(policy: SessionPolicy) -> str:
     else:
         sessions = f"off (sessions=False on {policy.decided_by})" if policy.decided_by else "off"
     words = ["authenticated"] if policy.authenticated else []
+    if policy.fresh is not None:
+        words.append(f"fresh ({policy.fresh})")
     if policy.read_only and policy.manager is not None:
         words.insert(0, "read_only")
     return ", ".join([sessions, *words])

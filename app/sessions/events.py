@@ -16,7 +16,7 @@ from contextvars import Context
 from typing import NamedTuple
 
 from app.sessions import token
-from stores.contract import Record
+from stores.contract import NO_SECRET, Record
 
 log = logging.getLogger(__name__)
 audit = logging.getLogger("sessions.audit")
@@ -134,8 +134,10 @@ class Events:
         """Tell that the store ended *record*'s session.
 
         It may be another manager's over the same store, which a record does not say; each tells.
+        What no token opens is no session, but the list of a user's.
         """
-        self.tell(EventKind.EVICTED, record.id, record.user)
+        if record.secret_hash != NO_SECRET:
+            self.tell(EventKind.EVICTED, record.id, record.user)
 
     async def settle(self) -> None:
         """Let the listener hear what was told, and give its awaitables a moment to end."""

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from app.sessions.batching import Batcher
 from app.sessions.errors import SessionUnavailable
 from app.sessions.events import Events
+from app.sessions.failures import failure, is_cancelled, unavailable
 from app.sessions.soundness import flaw_of, is_sound
 from app.sessions.sweeper import Sweeper
 from app.sessions.unreadable import UnreadableRecords
 from stores.contract import (
     Change,
-    ConfigurationError,
     Outcome,
     Record,
     Store,
@@ -25,8 +23,6 @@ from stores.contract import (
     Unreadable,
     deadline,
 )
-
-log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -69,7 +65,7 @@ class Gateway:
             try:
                 answer = (await self.store.load((id,))).get(id)
             except BaseException as error:
-                raise self._failure(error) from None
+                raise failure(self.store, error) from None
         else:
             answer = await self._loads.submit(id, _passed(since))
         if answer is None or (type(answer) is Record and is_sound(id, answer)):
@@ -110,7 +106,7 @@ class Gateway:
                 outcomes = await self.store.write((change,))
                 outcome = outcomes[0] if len(outcomes) == 1 else self._refuse(len(outcomes), 1)
             except BaseException as error:
-                raise self._failure(error) from None
+                raise failure(self.store, error) from None
         else:
             outcome = await self._writes.submit(change, _passed(since))
         if type(outcome) is Outcome:
@@ -156,7 +152,7 @@ class Gateway:
         try:
             await asyncio.shield(opening)
         except asyncio.CancelledError:
-            if opening.cancelled() and not _is_cancelled():
+            if opening.cancelled() and not is_cancelled():
                 raise SessionUnavailable(f"store {self.store.name}: it was closed") from None
             raise
 
@@ -199,7 +195,7 @@ class Gateway:
         try:
             return [found.get(id) for id in ids]
         except Exception as error:
-            raise self._failure(error) from None
+            raise failure(self.store, error) from None
 
     async def _send_writes(
         self, changes: Sequence[Change], waited: float
@@ -211,7 +207,7 @@ class Gateway:
                 self._refuse(len(outcomes), len(changes))
             return list(outcomes)
         except Exception as error:
-            raise self._failure(error) from None
+            raise failure(self.store, error) from None
 
     async def _sweep(self, now: float, limit: int) -> int:
         return await self._call(0.0, self.store.sweep, now, limit)
@@ -246,7 +242,7 @@ class Gateway:
         if not isinstance(answer, StoreUnavailable):
             what = f"{operation} returned a {type(answer).__name__} where {right} belongs"
             answer = StoreUnavailable(what)
-        return self._unavailable(answer)
+        return unavailable(self.store, answer)
 
     async def _call(
         self, waited: float, operation: Callable[..., Awaitable[Answer]], *arguments: Any
@@ -266,37 +262,8 @@ class Gateway:
                 finally:
                     deadline.reset(before)
         except BaseException as error:
-            raise self._failure(error) from None
-
-    def _failure(self, error: BaseException) -> BaseException:
-        """Return what to raise for what a store raised: its own error, unless that ends the task.
-
-        A `CancelledError` that nobody asked for is the store's own.
-        """
-        if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
-            return error
-        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
-            return error
-        return self._unavailable(error)
-
-    def _unavailable(self, error: BaseException) -> SessionUnavailable:
-        if isinstance(error, StoreUnavailable | ConfigurationError):
-            reason = str(error)
-        elif isinstance(error, TimeoutError):
-            reason = f"no answer within {self.store.timeout} s"
-        else:
-            # Not the error's text: a driver's may quote what it was given.
-            reason = f"it failed with {type(error).__name__}"
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            log.error("store %s: %s\n%s", self.store.name, reason, frames)
-        return SessionUnavailable(f"store {self.store.name}: {reason}")
+            raise failure(self.store, error) from None
 
 
 def _passed(since: float | None) -> float:
     return 0.0 if since is None else time.monotonic() - since
-
-
-def _is_cancelled() -> bool:
-    """Tell whether somebody cancelled the task that runs."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from app.sessions import token
-from app.sessions.errors import SessionCommitted
+from app.sessions.errors import NotAuthenticated, SessionCommitted
 from app.sessions.flash import Flash, add_flash, shown_flashes
+from app.sessions.saving import is_unsaved, save
 from app.sessions.stage import COMMITTED, OPEN, REPLACED, refuse_cookie
 from app.sessions.user_record import check_label, check_user
 from app.sessions.users import Device
-from app.sessions.working_copy import WorkingCopy, is_unsaved, save
+from app.sessions.working_copy import WorkingCopy, proof_of
 
 
 class Session(WorkingCopy):
@@ -50,6 +51,16 @@ class Session(WorkingCopy):
     def user(self) -> str | None:
         """The user who is signed in."""
         return self._user
+
+    @property
+    def authenticated(self) -> datetime | None:
+        """When the user last proved who he is (UTC), by `sign_in` or `confirm`.
+
+        `None` where nobody is signed in, and where that is not known: of a session from before it
+        was kept.
+        """
+        proved = proof_of(self)[0]
+        return None if proved is None else datetime.fromtimestamp(proved, UTC)
 
     @property
     def persistent(self) -> bool:
@@ -95,7 +106,7 @@ class Session(WorkingCopy):
         self._refuse_change(begins=False)
         refuse_cookie(self._stage, "destroy()")
         self._rebase(None)
-        self._user = self._persistent = None
+        self._user = self._persistent = self._proved = None
         self._rotating = False
         self._ended += 1
         self._life += 1
@@ -104,7 +115,7 @@ class Session(WorkingCopy):
         """Keep the data and replace the token; the old one is dead when the response leaves.
 
         To be called whenever the client gains rights (`sign_in` does it). A session that is not
-        saved yet gets a new token anyway.
+        saved yet gets a new token anyway. `session.authenticated` stays as it is.
         """
         self._refuse_change(begins=False)
         refuse_cookie(self._stage, "regenerate()")
@@ -130,8 +141,25 @@ class Session(WorkingCopy):
         self.regenerate()
         self._gone = False  # what a commit found before stops no sign-in
         self._user, self._signs_in, self._label = user, True, label
+        self._proved = self._manager.clock()
         if persistent is not None:
             self._persistent = persistent
+
+    def confirm(self) -> None:
+        """Keep that the signed-in user has proved just now who he is, under a new token.
+
+        To be called when the password was asked for again and was right. Raises `NotAuthenticated`
+        (401) if nobody is signed in: the session may have ended meanwhile.
+        """
+        self._refuse_change(begins=False)
+        refuse_cookie(self._stage, "confirm()")
+        if self._user is None:
+            raise NotAuthenticated(
+                "confirm() was called where nobody is signed in; call sign_in(user)",
+                self._manager.cookie.name,
+            )
+        self._rotating = True
+        self._proved = self._manager.clock()
 
     def sign_out(self) -> None:
         """End the session; the same as `destroy()`."""

@@ -92,6 +92,7 @@ DO: dict[str, Callable[..., Any]] = {
     "append": _append,
     "clear": lambda page: page.session.clear(),
     "regenerate": lambda page: page.session.regenerate(),
+    "confirm": lambda page: page.session.confirm(),
     "sign-in": lambda page, user: page.session.sign_in(user),
     "sign-in-for-now": lambda page, user: page.session.sign_in(user, persistent=False),
     "sign-out": lambda page: page.session.sign_out(),
