@@ -43,6 +43,15 @@ class SignOut(PageHandler):
         sign_out(self, self.session)
 
 
+class Confirm(PageHandler):
+    """Takes the button's word that it is the user; an application would ask for the password."""
+
+    def post(self) -> None:
+        self.session.confirm()
+        self.session.flash("Confirmed: it is you, under a new token.", "success")
+        self.to_page("#account")
+
+
 def opens_other_pages(handler: PageHandler) -> bool:
     """Tell whether who signs in here could come in where users only may, and not just here."""
     endpoints = cast(Application, handler.application).endpoints

@@ -76,6 +76,8 @@ class PageHandler(SessionMixin, RequestHandler):
         if isinstance(error, Refused):
             return error.sentence
         status = self.get_status()
+        if status == 401 and self.session.user is not None:
+            return "That wants a fresh proof of who you are: confirm first that it is you."
         if status == 413 and self.session_policy is not None and self.session_policy.manager:
             most = self.session_policy.manager.max_bytes
             return f"A session holds at most {most:,} bytes, and this is more. Nothing was changed."

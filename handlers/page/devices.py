@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from handlers.page.account import sign_out
 from handlers.page.base import PageHandler
+
+FRESH = timedelta(minutes=5)
+"""How old the proof of who the user is may be, to end all other devices."""
 
 
 class EndDevice(PageHandler):

@@ -10,6 +10,7 @@ from app.route_table import flags
 from handlers.page import words
 from handlers.page.account import opens_other_pages
 from handlers.page.base import PageHandler
+from handlers.page.devices import FRESH
 
 
 class Ends(NamedTuple):
@@ -38,6 +39,7 @@ class Overview(PageHandler):
             ends=self._ends(now),
             cookie=self._cookie(),
             devices=sorted(devices, key=lambda device: not device.current),
+            fresh=session.authenticated is not None and now - session.authenticated < FRESH,
             signs_in=not opens_other_pages(self),
             routes=self._routes(),
             words=words,

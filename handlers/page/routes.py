@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app import Group, Route
-from handlers.page.account import SignIn, SignOut
-from handlers.page.devices import EndDevice, EndOthers
+from handlers.page.account import Confirm, SignIn, SignOut
+from handlers.page.devices import FRESH, EndDevice, EndOthers
 from handlers.page.files import FILES, Favicon, File
 from handlers.page.live import Live
 from handlers.page.overview import Overview
@@ -21,11 +21,12 @@ PAGE = Group(
         Route("page/remove", RemoveValue, name="page-remove"),
         Route("page/sign-in", SignIn, name="page-sign-in"),
         Route("page/sign-out", SignOut, name="page-sign-out"),
+        Route("page/confirm", Confirm, name="page-confirm"),
         Route("page/live", Live, name="page-live"),
         Group(
             "page/devices",
             Route("end", EndDevice, name="page-end"),
-            Route("end-others", EndOthers, name="page-end-others"),
+            Group("", Route("end-others", EndOthers, name="page-end-others"), fresh=FRESH),
             authenticated=True,
         ),
         sessions=True,

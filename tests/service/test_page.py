@@ -92,6 +92,8 @@ async def test_it_shows_the_routes_with_their_flags(browser: Browser) -> None:
         "/healthz GET, HEAD, OPTIONS sessions off",
         "/sessions/set/<name> GET sessions on (cookie session, by group /sessions)",
         "/page/devices/end POST sessions on (cookie session, by group /), authenticated",
+        "/page/devices/end-others POST sessions on (cookie session, by group /), authenticated, "
+        "fresh (0:05:00)",
     ):
         assert route in shown
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from app import Group, Route, SessionManager
+from app.testing import Clock
 from configure import ROUTES
 from stores import MemoryStore, Store
 from tests.helpers.forms import flashes, heading, hidden, refusal, send, text
@@ -76,6 +77,34 @@ async def test_all_other_devices_are_ended_at_once(site: Site) -> None:
     assert "You are ada" in text(page)
     for browser in others:
         assert "This browser has none yet." in text(await browser.text("/"))
+
+
+@pytest.mark.gen_test
+async def test_to_end_all_others_wants_a_fresh_proof(
+    serve: Callable[..., Site], clock: Clock
+) -> None:
+    browser = serve(ROUTES, SessionManager(MemoryStore(), clock=clock)).browser()
+    assert "You proved it just now." in text(await sign_in(browser))
+    await sign_in(browser.site.browser())
+    clock.advance(600)
+    page = text(await browser.text("/"))
+    assert "You proved it 10 minutes ago." in page
+    assert "Confirm first that it is you: the last proof is too old." in page
+    status, sentence = await refusal(browser, "/page/devices/end-others")
+    assert (status, "confirm first that it is you" in sentence) == (401, True)
+    token = browser.cookies["session"]
+    page = await send(browser, "/page/confirm")
+    assert flashes(page) == ["Confirmed: it is you, under a new token."]
+    assert browser.cookies["session"] != token
+    assert "the last proof is too old" not in text(page)
+    page = await send(browser, "/page/devices/end-others")
+    assert "1 other device is signed out" in flashes(page)[0]
+
+
+@pytest.mark.gen_test
+async def test_nobody_confirms(site: Site) -> None:
+    status, sentence = await refusal(site.browser(), "/page/confirm")
+    assert (status, "Only somebody who is signed in" in sentence) == (401, True)
 
 
 @pytest.mark.gen_test
