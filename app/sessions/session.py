@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from app.sessions import token
 from app.sessions.errors import NotAuthenticated, SessionCommitted
+from app.sessions.flash import Flash, add_flash, shown_flashes
 from app.sessions.saving import is_unsaved, save
 from app.sessions.stage import COMMITTED, OPEN, REPLACED, refuse_cookie
 from app.sessions.user_record import check_label, check_user
@@ -74,6 +75,26 @@ class Session(WorkingCopy):
         if value != self.persistent:
             self.regenerate()
             self._persistent = value
+
+    # Messages for the next page
+
+    def flash(self, text: str, level: str = "info") -> None:
+        """Keep a message for the next page that shows `flashes()`.
+
+        It is data as any other, up to 20 messages, but none of the mapping's keys. *level* is
+        "info", "success", "warning", "error" or another word of up to 20 ASCII letters, digits, `-`
+        and `_`. Raises `TypeError` and `ValueError` for what is none.
+        """
+        add_flash(self, text, level)
+
+    def flashes(self) -> list[Flash]:
+        """Return the messages, in order of time, and forget them when a response has shown them.
+
+        That is one with a body and a status below 500; none to HEAD or a prefetch, and none in a
+        `read_only` group. On an open WebSocket they are taken out at once, and `commit()` saves it.
+        Two responses at the same time may show the same.
+        """
+        return shown_flashes(self)
 
     # Its life
 

@@ -45,6 +45,7 @@ class WorkingCopy(DeltaMapping):
     _label: str | None = None  # what a sign-in calls it among the user's devices
     _waited = 0.0  # seconds that commits and looks have waited for the store
 
+    _shown: frozenset[str] = frozenset()  # keys of messages that the response shows
     _first: WorkingCopy | None = None  # the request's own, where this is another manager's
 
     def __init__(

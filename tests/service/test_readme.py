@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -146,8 +148,17 @@ def test_the_groups_are_declared_as_shown() -> None:
     }
 
 
+def test_a_handler_is_tested_as_shown(tmp_path: Path) -> None:
+    (tmp_path / "test_name.py").write_text(blocks("python")[3])
+    command = [sys.executable, "-m", "unittest", "test_name"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "Ran 1 test" in result.stderr
+
+
 def test_the_store_is_swapped_as_shown(start: Start, tmp_path: Path) -> None:
-    shown = blocks("python")[3]
+    shown = blocks("python")[4]
     original = (ROOT / "configure.py").read_text()
     configured, _, _ = original.partition("def configure(")
     for name in ("main.py", "app", "handlers", "stores"):
