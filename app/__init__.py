@@ -16,6 +16,8 @@ from app.sessions.errors import SessionReadOnly as SessionReadOnly
 from app.sessions.errors import SessionsOff as SessionsOff
 from app.sessions.errors import SessionTooLarge as SessionTooLarge
 from app.sessions.errors import SessionUnavailable as SessionUnavailable
+from app.sessions.events import EventKind as EventKind
+from app.sessions.events import SessionEvent as SessionEvent
 from app.sessions.manager import SessionManager as SessionManager
 from app.sessions.session import Session as Session
 
@@ -26,6 +28,7 @@ __all__ = [
     "Config",
     "ConfigurationError",
     "Cookie",
+    "EventKind",
     "Group",
     "NotAuthenticated",
     "Route",
@@ -33,6 +36,7 @@ __all__ = [
     "SessionCommitted",
     "SessionConflict",
     "SessionError",
+    "SessionEvent",
     "SessionManager",
     "SessionMixin",
     "SessionReadOnly",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import NamedTuple, TypeAlias
 
@@ -222,6 +222,14 @@ class Store(abc.ABC):
 
     expires_itself: bool = False
     """Whether the server removes expired records by itself; `sweep` is then never called."""
+
+    @property
+    def on_evict(self) -> set[Callable[[Record], None]] | None:
+        """Whom to call with each record that the store ends early, for it is full.
+
+        `None` for a store that cannot tell. Nothing that is called here raises.
+        """
+        return None
 
     @property
     @abc.abstractmethod

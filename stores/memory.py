@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import marshal
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from stores.applying import apply_change
 from stores.contract import Change, Outcome, Record, Store, Update, check_bound
@@ -52,10 +52,15 @@ class MemoryStore(Store):
         # Ids by the minute in which they expire, so that a sweep looks at expired records only.
         self._by_minute: dict[int, set[bytes]] = {}
         self._evicted = [0] * len(GROUPS)
+        self._on_evict: set[Callable[[Record], None]] = set()
 
     @property
     def name(self) -> str:
         return "memory"
+
+    @property
+    def on_evict(self) -> set[Callable[[Record], None]]:
+        return self._on_evict
 
     def __len__(self) -> int:
         return sum(map(len, self._groups))
@@ -159,7 +164,8 @@ class MemoryStore(Store):
                 break
             group = self._groups[number]
             id = next(iter(group))
-            self._forget_expiry(_unpack(id, self._remove(id, group)))
+            record = _unpack(id, self._remove(id, group))
+            self._forget_expiry(record)
             if self._evicted[number] % 1000 == 0:
                 log.warning(
                     "the memory store is full (%d sessions, %d kB): it evicts %s; "
@@ -170,6 +176,8 @@ class MemoryStore(Store):
                     self._evicted[number] + 1,
                 )
             self._evicted[number] += 1
+            for tell in self._on_evict:
+                tell(record)
 
     def _next_group(self, written: bytes) -> int | None:
         """Return the group that loses a session; `None` if there is no other than *written*."""

@@ -9,11 +9,12 @@ import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from app.sessions import token
 from app.sessions.batching import Batcher
 from app.sessions.errors import SessionUnavailable
+from app.sessions.events import Events
 from app.sessions.soundness import flaw_of, is_sound
 from app.sessions.sweeper import Sweeper
+from app.sessions.unreadable import UnreadableRecords
 from stores.contract import (
     Change,
     ConfigurationError,
@@ -30,10 +31,6 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 
-MAX_TOLD = 10_000
-"""Unreadable records that the log tells of, each once."""
-
-
 class Gateway:
     """All traffic of one manager with its store.
 
@@ -41,8 +38,11 @@ class Gateway:
     *since* is the moment (`time.monotonic`) from which that time counts, this call's by default.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: Store, clock: Callable[[], float] = time.time, events: Events | None = None
+    ) -> None:
         self.store = store
+        self._events = events or Events("", clock)
         self._never_waits = store.timeout is None  # so there is nothing to put together
         self.closed = False
         """Whether it was closed and no request has begun since: those in flight open nothing."""
@@ -52,7 +52,7 @@ class Gateway:
         self._loads = Batcher(self._send_loads, store.timeout, name)
         self._writes = Batcher(self._send_writes, store.timeout, name)
         self._sweeper = Sweeper(self._sweep, clock)
-        self._told_unreadable: set[bytes] = set()
+        self._unreadable = UnreadableRecords(store.name, self._events)
 
     @property
     def is_open(self) -> bool:
@@ -159,6 +159,8 @@ class Gateway:
         self._opened = False
         await self._loads.stop()
         await self._writes.stop()
+        if self.store.on_evict is not None:
+            self.store.on_evict.discard(self._events.tell_evicted)
         await self.store.close()
 
     async def _open_for(self, since: float | None) -> float:
@@ -173,6 +175,8 @@ class Gateway:
         try:
             await self._call(0.0, self.store.open)
             self._opened = True
+            if self.store.on_evict is not None:
+                self.store.on_evict.add(self._events.tell_evicted)
             if not self.store.expires_itself:
                 self._sweeper.start()
         finally:
@@ -221,14 +225,7 @@ class Gateway:
             answer = Unreadable(flaw_of(answer))
         if not isinstance(answer, Unreadable):
             raise self._wrong("load()", answer, "a Record")
-        if id not in self._told_unreadable and len(self._told_unreadable) < MAX_TOLD:
-            self._told_unreadable.add(id)
-            log.error(
-                "store %s: the session %s cannot be read and counts as unknown: %s",
-                self.store.name,
-                token.public_id(id),
-                answer.reason,
-            )
+        self._unreadable.tell(id, answer.reason)
         return None
 
     def _raise_wrong(self, outcome: object) -> NoReturn:

@@ -15,6 +15,7 @@ from app.sessions.cookie import Cookie
 from app.sessions.cookie_warnings import CookieWarnings
 from app.sessions.endings import Endings
 from app.sessions.errors import ConfigurationError
+from app.sessions.events import EventKind, Events, Listener
 from app.sessions.gateway import Gateway
 from app.sessions.pending import Presented
 from app.sessions.recognition import (
@@ -41,8 +42,9 @@ class SessionManager:
 
     A session ends *idle_timeout* after the last request that presented it (to a tenth: the store is
     told at most once in a tenth of that time) and *lifetime* after it began, whichever is first.
-    It holds at most *max_bytes*, measured as JSON in UTF-8. *clock* returns Unix time in seconds.
-    Raises `ConfigurationError`.
+    It holds at most *max_bytes*, measured as JSON in UTF-8. *on_event* is called with each
+    `SessionEvent`, after the store's acknowledgement; what it returns may be awaitable, and nobody
+    waits for that. *clock* returns Unix time in seconds. Raises `ConfigurationError`.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class SessionManager:
         idle_timeout: timedelta = timedelta(days=1),
         lifetime: timedelta = timedelta(days=14),
         max_bytes: int = 64 * 1024,
+        on_event: Listener | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if not isinstance(store, Store):
@@ -62,6 +65,10 @@ class SessionManager:
             )
         if not isinstance(cookie, Cookie | None):
             raise ConfigurationError(f"cookie is {cookie!r:.60}; write cookie=Cookie(name='...')")
+        if not (on_event is None or callable(on_event)):
+            raise ConfigurationError(
+                f"on_event is {on_event!r:.60}: give a function that takes a SessionEvent"
+            )
         check_bound("max_bytes", max_bytes, 2)  # an empty session takes them
         if max_bytes > MAX_DATA // 2:  # concurrent requests may write twice as much
             raise ConfigurationError(
@@ -75,13 +82,15 @@ class SessionManager:
         self.max_bytes = max_bytes
         self.clock = clock
         self.endings = Endings()
+        self.events = Events(self.cookie.name, clock, on_event)
         self._timeouts = Timeouts(idle_timeout, lifetime)
-        self._gateway = Gateway(store, clock)
+        self._gateway = Gateway(store, clock, self.events)
         self._undoer = Undoer(self._gateway, clock)
         self._warnings = CookieWarnings(self.cookie)
         writer = Writer(
             *(self._gateway, self._undoer, self.cookie, self._warnings),
-            *(self._timeouts, self.endings, clock, max_bytes),
+            *(self._timeouts, self.endings, self.events),
+            *(clock, max_bytes),
         )
         self.save = writer.save
         self.reload = writer.reload
@@ -93,8 +102,9 @@ class SessionManager:
         await self._gateway.open()
 
     async def close(self) -> None:
-        """Close the store and end what runs in the background."""
+        """Close the store and end what runs in the background; `on_event` has a moment before."""
         self._undoer.stop()
+        await self.events.settle()
         await self._gateway.close()
 
     async def ping(self) -> None:
@@ -155,8 +165,10 @@ class SessionManager:
             touch_due = self._timeouts.extension(record, now) is not None
             return Session(self, record, presented, stage, touch_due)
         replaced = record if standing is REPLACED else None
-        if replaced is not None and not read_only:
-            stage = Stage.REPLACED
+        if replaced is not None:
+            self.events.tell_seldom(EventKind.REPLACED_TOKEN_USED, replaced)
+            if not read_only:
+                stage = Stage.REPLACED
         has_cookie = has_cookie and not withheld
         presented = Presented(now, has_cookie, over_tls, withheld, waited, several, replaced)
         return Session(self, None, presented, stage)
@@ -196,4 +208,6 @@ class SessionManager:
         )
         if several:
             self._warnings.several(several, now)
+            for found_open in several:
+                self.events.tell_seldom(EventKind.SEVERAL_TOKENS, found_open)
         return record, standing, several

@@ -12,6 +12,7 @@ from app.sessions.cookie import Cookie
 from app.sessions.cookie_warnings import CookieWarnings
 from app.sessions.endings import Endings
 from app.sessions.errors import SessionConflict, SessionError, SessionTooLarge, SessionUnavailable
+from app.sessions.events import EventKind, Events
 from app.sessions.gateway import Gateway
 from app.sessions.pending import Pending, Saved
 from app.sessions.recognition import CURRENT, GRACE, REPLACED, UNKNOWN, Standing, grace_left
@@ -34,6 +35,7 @@ class Writer:
         warnings: CookieWarnings,
         timeouts: Timeouts,
         endings: Endings,
+        events: Events,
         clock: Callable[[], float],
         max_bytes: int,
     ) -> None:
@@ -43,6 +45,7 @@ class Writer:
         self._warnings = warnings
         self._timeouts = timeouts
         self._endings = endings
+        self._events = events
         self._clock = clock
         self._max_bytes = max_bytes
         # Above max_bytes, which each request checks in its own copy, so that the store's measure
@@ -144,6 +147,8 @@ class Writer:
                 raise
             if outcome is Outcome.DONE:
                 self._endings.tell(saved.id, rotation.secret_hash)
+                kind = EventKind.SIGNED_IN if pending.signs_in else EventKind.ROTATED
+                self._events.tell(kind, saved.id, pending.user)
                 return Saved(record, self._make_cookie(pending, record, secret, now))
             if outcome not in (Outcome.CONFLICT, Outcome.MISSING):
                 raise self._refusal(outcome, pending)
@@ -192,6 +197,10 @@ class Writer:
         elif pending.ended and pending.cookie_to_remove and UNKNOWN not in standings:
             cookie = self._cookie.render_removal(over_tls=presented.over_tls)
         await self._end(ending, standings, since)
+        if record is not None:  # which the client gets to know of only now
+            self._events.tell(EventKind.STARTED, record.id, record.user)
+            if pending.signs_in:
+                self._events.tell(EventKind.SIGNED_IN, record.id, record.user)
         return Saved(record, cookie, drop)
 
     async def _end(
@@ -202,6 +211,7 @@ class Writer:
         await self._gateway.write_all([Delete(record.id) for record in ending], since)
         for record in ending:
             self._endings.tell(record.id)
+            self._events.tell(EventKind.SIGNED_OUT, record.id, record.user)
 
     async def _create(self, pending: Pending, since: float) -> tuple[Record, bytes]:
         """Have the store keep a new record; return it and its secret."""
