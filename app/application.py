@@ -83,7 +83,7 @@ class Application(tornado.web.Application):
             settings["default_handler_class"] = default.target
         managers = config.managers
         check_xsrf_cookie(managers, settings)
-        tell_of_static_files(config.routes.authenticated is True, settings)
+        tell_of_static_files(bool(config.routes.authenticated or config.routes.fresh), settings)
         super().__init__([e.rule for e in endpoints], **settings)
         self.endpoints = endpoints
         self.managers = managers

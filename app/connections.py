@@ -52,6 +52,7 @@ class ClientStream(IOStream):
         self.seen = (Phase.IDLE, 1)
         self.since = 0.0
         super().__init__(connection)
+        super().set_nodelay(True)
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         try:
@@ -78,6 +79,14 @@ class ClientStream(IOStream):
             self.sends += 1
             self.unsent -= count
         return count
+
+    def set_nodelay(self, value: bool) -> None:
+        """Leave it on, as it is from the beginning; a WebSocket may turn it off.
+
+        Tornado turns it on at the end of each answer and off again after it.
+        """
+        if not self.serves_http:
+            super().set_nodelay(value)
 
     def close_fd(self) -> None:
         super().close_fd()

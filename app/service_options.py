@@ -69,6 +69,27 @@ define(
     "postgresql://user@host/database, mysql://..., sqlite:///file; the variable SESSION_STORE "
     "keeps a password off the command line",
 )
+define(
+    "session_keys",
+    default="",
+    metavar="KEYS",
+    group=SESSION,
+    help="keys that seal the values of sessions, NUMBER:KEY in each line; the variable "
+    "SESSION_KEYS_FILE names a file of them and keeps them off the command line",
+)
+define(
+    "session_seal_with",
+    type=int,
+    metavar="NUMBER",
+    group=SESSION,
+    help="which of the keys seals; without it, the highest",
+)
+define(
+    "session_accept_plain",
+    default=False,
+    group=SESSION,
+    help="read values that are not sealed, for the time until all are",
+)
 define("session_cookie", default="session", metavar="NAME", group=SESSION, help="the cookie's name")
 define(
     "session_idle_timeout",

@@ -1,4 +1,4 @@
-"""The databases by their URL schemes: each one's package here, and what its driver is called.
+"""The databases by their URL schemes, and encryption: each one's package here, and its driver.
 
 A package is imported when its store is asked for. This is the one place that turns a missing driver
 into a sentence.
@@ -55,6 +55,9 @@ def _sql(needs: str, extra: str) -> Database:
 
 MONGODB = Database("MongoDB needs", "make install", "stores.mongo", "MongoStore")
 REDIS = Database("Redis and Valkey need", "make install EXTRAS=redis", "stores.redis", "RedisStore")
+ENCRYPTION = Database(
+    "Sealed values need", "make install EXTRAS=encryption", "stores.encrypted", "EncryptedStore"
+)
 SQL = _sql("SQL databases need", "postgresql (or mysql, or sqlite)")
 
 _REDIS_AND_VALKEY = ("redis", "rediss", "valkey", "valkeys")

@@ -23,6 +23,7 @@ from stores.contract import (
     Record,
     Store,
     StoreUnavailable,
+    Unopened,
     Unreadable,
     deadline,
 )
@@ -96,18 +97,23 @@ class Gateway:
         return answer is not None and self.unreadable.resolve(id, answer) is None
 
     async def load_each(
-        self, ids: Sequence[bytes], since: float | None = None
+        self, ids: Sequence[bytes], since: float | None = None, *, opened: bool = True
     ) -> list[Record | None]:
-        """Return the record of each id, or `None`. Raises `SessionUnavailable`."""
+        """Return the record of each id, or `None`. Raises `SessionUnavailable`.
+
+        Who looks at no value says so by *opened*: then a record whose values do not open is
+        returned as it is kept.
+        """
         if not self._opened:
             since = await self._open_for(since)
         if self._never_waits:
             answers = await self._send_loads(ids)
         else:
             answers = await self._loads.submit_all(ids, _passed(since))
-        return [
-            self.unreadable.resolve(id, answer) for id, answer in zip(ids, answers, strict=True)
-        ]
+        if not opened:
+            answers = [a.record if isinstance(a, Unopened) else a for a in answers]
+        resolve = self.unreadable.resolve
+        return [resolve(id, answer) for id, answer in zip(ids, answers, strict=True)]
 
     async def write(self, change: Change, since: float | None = None) -> Outcome:
         """Apply *change*; when this returns, the store has acknowledged it.

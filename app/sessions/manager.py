@@ -260,7 +260,8 @@ class SessionManager:
         now = self.clock()
         ids = list({id for id, _ in keys})
         unsure = set(self._undoer.pending)
-        found = dict(zip(ids, await self._gateway.load_each(ids), strict=True))
+        each = await self._gateway.load_each(ids, opened=False)  # one is never another's trouble
+        found = dict(zip(ids, each, strict=True))
         unsure.update(self._undoer.pending)  # a rotation that is being undone ends nothing
         ended = set()
         for id, secret_hash in keys:

@@ -70,6 +70,8 @@ class Pending(NamedTuple):
     """Seconds that the request has waited for the store so far."""
     label: str | None = None
     """What a sign-in wants the session to be called among the user's devices."""
+    authenticated: float | None = None
+    """Unix time in seconds at which the user proved who he is, if he did in this request."""
 
     @property
     def begins(self) -> bool:

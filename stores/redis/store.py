@@ -46,7 +46,7 @@ from stores.redis.exchange import Command, ConnectionBroken, OneServer
 from stores.redis.hashes import arguments_of, fields_of, record_of
 from stores.redis.own_client import check_client, name_of, uses_tls
 from stores.redis.scanning import COUNTED, Ids, ids_of_cluster, ids_of_server
-from stores.redis.scripts import CREATE, LATE, OUTCOMES, SOURCES, UPDATE
+from stores.redis.scripts import CREATE, EXPECTING_UPDATE, LATE, OUTCOMES, SOURCES, UPDATE
 from stores.redis.server_clock import ServerClock
 from stores.redis.url import RedisUrl, read_url
 
@@ -216,7 +216,8 @@ class RedisStore(Store):
         if isinstance(change, Update):
             if not (change.set or change.unset or change.rotation or change.or_create):
                 until = b""  # times alone only advance, so a late one does no harm
-            return (b"EVALSHA", UPDATE.sha, b"1", key, until, *arguments_of(change, behind))
+            script = EXPECTING_UPDATE if change.expected else UPDATE
+            return (b"EVALSHA", script.sha, b"1", key, until, *arguments_of(change, behind))
         # A late one of these does no harm, either: the token of a session that was not created is
         # told to nobody, and what is removed was to go: its user asked for that.
         if isinstance(change, Create):
