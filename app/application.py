@@ -15,6 +15,7 @@ from app.access_log import log_request
 from app.activity import Activity
 from app.origin import replace_unreadable
 from app.readiness import Readiness
+from app.request_counts import RequestCounts
 from app.route_compiler import compile_default, compile_routes
 from app.routing import Endpoint, Group
 from app.sessions.errors import ConfigurationError, SessionUnavailable
@@ -88,6 +89,7 @@ class Application(tornado.web.Application):
         self.managers = managers
         served = endpoints if default is None else (*endpoints, default)
         self.activity = Activity(endpoint.target for endpoint in served)
+        self.requests = RequestCounts()
         self.watches = Watches()
         self.readiness = Readiness(self.managers)
         self.forwarded: Callable[[HTTPServerRequest], None] | None = None
@@ -108,6 +110,11 @@ class Application(tornado.web.Application):
         await self.watches.stop()
         for manager in self.managers:
             await manager.close()
+
+    def log_request(self, handler: tornado.web.RequestHandler) -> None:
+        """Count a request that has ended, and log it."""
+        self.requests.note(handler)
+        self.settings["log_function"](handler)
 
     def get_handler_delegate(
         self,

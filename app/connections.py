@@ -104,6 +104,7 @@ class Connections:
         self, limits: Limits, in_flight: Callable[[], Iterable[HTTPServerRequest]]
     ) -> None:
         self.most = limits.connections()
+        self.bounded_by = limits.bounded_by
         self.on_close: Callable[[], None] = lambda: None
         self._in_flight = in_flight
         self._streams: set[ClientStream] = set()

@@ -100,12 +100,15 @@ class Events:
         self._manager = manager
         self._clock = clock
         self._listener = listener
+        self.counts = dict.fromkeys(EventKind, 0)
+        """How many of each kind were told, whoever listens."""
         self._running: set[asyncio.Future[object]] = set()
         self._untold = 0
         self._last: OrderedDict[tuple[EventKind, bytes], float] = OrderedDict()
 
     def tell(self, kind: EventKind, id: bytes, user: str | None = None) -> None:
         """Tell that *kind* happened to the session of record *id*, which is (or was) *user*'s."""
+        self.counts[kind] += 1
         level = _level(kind, user)
         if self._listener is None and not audit.isEnabledFor(level):
             return

@@ -73,6 +73,11 @@ class Pending(NamedTuple):
     authenticated: float | None = None
     """Unix time in seconds at which the user proved who he is, if he did in this request."""
 
+    @property
+    def begins(self) -> bool:
+        """Whether there is something to begin a session with, where none goes on."""
+        return self.user is not None or bool(self.changed)
+
     def __repr__(self) -> str:
         return "<Pending>"
 

@@ -193,7 +193,7 @@ class Writer:
         In that order, so that a failure leaves the client where it was.
         """
         presented = pending.presented
-        begins = pending.user is not None or bool(pending.changed)
+        begins = pending.begins
         if begins and pending.user is None and presented.withheld:
             # The browser has a session, for all that is known, and its cookie would be replaced.
             self._warnings.withheld(presented.at)
