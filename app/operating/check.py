@@ -14,7 +14,7 @@ from app.operating.walk import walk
 from app.option_sources import OptionError
 from app.sessions import token
 from app.sessions.errors import SessionUnavailable
-from stores.contract import Unreadable
+from stores.contract import Unopened, Unreadable
 
 MOST_NAMED = 100
 """Unreadable records that are named."""
@@ -56,20 +56,26 @@ class _Check:
                 self.is_partial = True
 
     async def _records(self, site: Site) -> None:
-        total = unreadable = 0
+        total = unreadable = unopened = 0
         async for page in walk(site.records):
             if page.anew:
-                total = unreadable = 0
+                total = unreadable = unopened = 0
             total += len(page.found)
-            for id, record in page.found.items():
-                if isinstance(record, Unreadable):
+            for id, found in page.found.items():
+                if isinstance(found, Unreadable):
                     unreadable += 1
                     if unreadable <= MOST_NAMED:
                         name = token.public_id(id)
-                        self.tell(f"the record {name} cannot be read: {record.reason}")
+                        self.tell(f"the record {name} cannot be read: {found.reason}")
+                elif isinstance(found, Unopened):
+                    unopened += 1
+                    if unopened <= MOST_NAMED:
+                        name = token.public_id(id)
+                        self.tell(f"the values of record {name} do not open: {found}")
         self.read += total
-        if unreadable > MOST_NAMED:
-            self.tell(f"{unreadable} of {total} records cannot be read, {site.label}")
+        for number, what in ((unreadable, "cannot be read"), (unopened, "do not open")):
+            if number > MOST_NAMED:
+                self.tell(f"{number} of {total} records {what}, {site.label}")
         if unreadable and self._request.has("remove-unreadable"):
             await self._remove(site, unreadable)
 

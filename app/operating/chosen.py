@@ -41,12 +41,12 @@ class Choice:
                 yield [_of_device(d, self.user) for d in await manager.devices(self.user)]
         elif self.ids:
             found = await site.records.load(self.ids)
-            yield await listed(site, live_sessions(site, found, time.time()))
+            yield await listed(site, live_sessions(site, found.values(), time.time()))
         else:
             async for page in walk(site.records, shown=shown):
                 if page.anew:
                     say(f"{site.label}: the server was restarted, and the sessions come again")
-                yield await listed(site, live_sessions(site, page.found, time.time()))
+                yield await listed(site, live_sessions(site, page.found.values(), time.time()))
 
     def tell_missing(self, found: Sequence[str]) -> int:
         """Name the ids that were not found; return how many there are."""

@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 
 from app.operating.operation import Flag, Operation, Request, Work
-from app.operating.shown import counted
+from app.operating.shown import counted, record_in
 from app.operating.sites import Site
 from app.operating.terminal import out
 from app.operating.walk import walk
-from stores.contract import NO_SECRET, Unreadable
+from stores.contract import NO_SECRET
 
 
 async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
@@ -31,8 +31,8 @@ async def _exact(site: Site) -> str:
     async for page in walk(site.records):
         if page.anew:
             sessions = users = expired = unreadable = 0
-        for record in page.found.values():
-            if isinstance(record, Unreadable):
+        for record in map(record_in, page.found.values()):
+            if record is None:
                 unreadable += 1
             elif record.secret_hash == NO_SECRET:
                 users += 1

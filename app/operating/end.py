@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from app.operating.chosen import USER, Choice
 from app.operating.operation import YES, Flag, Operation, Request, Work
-from app.operating.shown import counted, live_sessions
+from app.operating.shown import counted, live_sessions, record_in
 from app.operating.sites import Site
 from app.operating.terminal import ask, out, say
 from app.operating.walk import walk
@@ -70,7 +70,7 @@ def _check_whole(site: Site) -> None:
 
 async def _end_each(site: Site, ids: Sequence[bytes]) -> int:
     """End live sessions; return how many there were."""
-    found = live_sessions(site, await site.records.load(ids), time.time())
+    found = live_sessions(site, (await site.records.load(ids)).values(), time.time())
     for record in found:
         public, user = token.public_id(record.id), record.user
         if user is None or not any([await m.sign_out(user, public) for m in site.managers]):
@@ -93,8 +93,8 @@ async def _end_page(site: Site, page: Page) -> int:
     unlisted: list[Change] = []
     listed: list[bytes] = []
     mine: dict[bytes, Record] = {}
-    for id, record in page.found.items():
-        if not isinstance(record, Record):
+    for id, record in zip(page.found, map(record_in, page.found.values()), strict=True):
+        if record is None:
             continue
         if record.secret_hash != NO_SECRET:
             mine[id] = record
@@ -106,8 +106,8 @@ async def _end_page(site: Site, page: Page) -> int:
             unlisted.append(Update(id, unset=[*map(token.public_id, own)]))
     # First what the lists name, then its place there: else some would live that nobody lists.
     beyond = await site.records.load([id for id in listed if id not in mine])
-    mine |= {id: record for id, record in beyond.items() if isinstance(record, Record)}
-    alive = live_sessions(site, mine, now)
+    mine |= {r.id: r for r in map(record_in, beyond.values()) if r is not None}
+    alive = live_sessions(site, mine.values(), now)
     await site.records.remove(mine)
     _tell(site, alive)
     await site.records.write(unlisted)

@@ -8,20 +8,23 @@ from collections.abc import Iterator, Sequence
 
 from app.operating.chosen import Choice
 from app.operating.operation import Flag, Operation, Request, Work
-from app.operating.shown import Listed, listed, moment
+from app.operating.shown import Listed, listed, moment, record_in
 from app.operating.sites import Site
 from app.operating.terminal import out, say
-from stores.contract import NO_SECRET, Record, Unreadable
+from stores.contract import NO_SECRET, Record, Unopened, Unreadable
 
 
 async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
     choice = Choice(request)
     (id,) = choice.ids
     for site in sites:
-        record = (await site.records.load([id])).get(id)
-        if isinstance(record, Unreadable):
-            say(f"the record of session {request.words[0]} cannot be read: {record.reason}")
+        found = (await site.records.load([id])).get(id)
+        if isinstance(found, Unreadable):
+            say(f"the record of session {request.words[0]} cannot be read: {found.reason}")
             return 1
+        if isinstance(found, Unopened):
+            say(f"its values do not open, and are shown as they are kept: {found}")
+        record = record_in(found)
         if record is None or record.secret_hash == NO_SECRET:
             continue
         for session in await listed(site, [record]):

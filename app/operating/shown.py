@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from app.operating.sites import Site
 from app.printable import printable
 from app.sessions import token, user_record
+from app.sessions.records import Found
 from app.sessions.user_record import Entry
-from stores.contract import NO_SECRET, Record, Unreadable
+from stores.contract import NO_SECRET, Record, Unopened
 
 LONGEST_AGENT = 60
 """Characters of it in a table; as JSON, it is whole."""
@@ -70,17 +71,17 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def live_sessions(
-    site: Site, found: Mapping[bytes, Record | Unreadable], now: float
-) -> list[Record]:
+def record_in(found: Found | None) -> Record | None:
+    """Return the record that was found, with its values as they are kept if they do not open."""
+    if isinstance(found, Unopened):
+        return found.record
+    return found if isinstance(found, Record) else None
+
+
+def live_sessions(site: Site, found: Iterable[Found], now: float) -> list[Record]:
     """Return the records that are sessions which have not expired."""
-    return [
-        record
-        for record in found.values()
-        if isinstance(record, Record)
-        and record.secret_hash != NO_SECRET
-        and site.is_alive(record, now)
-    ]
+    records = filter(None, map(record_in, found))
+    return [r for r in records if r.secret_hash != NO_SECRET and site.is_alive(r, now)]
 
 
 async def listed(site: Site, records: Iterable[Record]) -> list[Listed]:
@@ -91,9 +92,8 @@ async def listed(site: Site, records: Iterable[Record]) -> list[Listed]:
     records = list(records)
     users = {user_record.id_of(record.user) for record in records if record.user is not None}
     entries: dict[bytes, Entry] = {}
-    for record in (await site.records.load([*users])).values():
-        if isinstance(record, Record):
-            entries |= user_record.read(record, None).entries
+    for found in (await site.records.load([*users])).values():
+        entries |= user_record.read(record_in(found), None).entries
     cookies = {None, *(manager.cookie.name for manager in site.managers)}
     sessions = [(record, entries.get(record.id)) for record in records]
     return [

@@ -6,11 +6,12 @@ Whatever goes wrong in the store is `SessionUnavailable`, as for requests.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
+from app.sessions.failures import failure, wrong
 from app.sessions.gateway import Gateway
 from app.sessions.soundness import flaw_of, is_sound
-from stores.contract import Change, Count, Delete, Outcome, Page, Record, Unreadable
+from stores.contract import Change, Count, Delete, Outcome, Page, Record, Unopened, Unreadable
 
 Item = TypeVar("Item")
 
@@ -18,16 +19,23 @@ CHUNK = 500
 """Records that are asked for, or removed, at a time."""
 
 
+Found: TypeAlias = Record | Unreadable | Unopened
+
+
 class Records:
     """What is in the store, whoever's it is."""
 
     def __init__(self, gateway: Gateway, clock: Callable[[], float]) -> None:
         self._gateway = gateway
+        self._store = gateway.store
+        self._calls = gateway.counters.calls
         self._clock = clock
 
     async def scan(self, after: str | None = None, limit: int = CHUNK) -> Page:
         """Return the next step of a scan, see `Store.scan`, within the store's deadline."""
-        page = await self._gateway.call(self._gateway.store.scan, after, limit)
+        page = await self._gateway.call("scan", self._store.scan, after, limit)
+        if not isinstance(page, Page):
+            raise wrong(self._store, "scan()", page, "a Page", self._calls["scan"])
         return page._replace(found={id: _sound(id, found) for id, found in page.found.items()})
 
     async def count(self) -> Count:
@@ -35,16 +43,20 @@ class Records:
 
         The store bounds each of the steps in which it counts; all of them may take longer.
         """
-        return await self._gateway.call(self._gateway.store.count, bounded=False)
+        await self._gateway.open()
+        try:
+            return await self._store.count()
+        except BaseException as error:
+            raise failure(self._store, error, self._calls["count"]) from None
 
-    async def load(self, ids: Sequence[bytes]) -> dict[bytes, Record | Unreadable]:
-        """Return the records with these ids, the unreadable ones as such."""
-        found: dict[bytes, Record | Unreadable] = {}
+    async def load(self, ids: Sequence[bytes]) -> dict[bytes, Found]:
+        """Return the records with these ids, those that cannot be read or opened as such."""
+        found: dict[bytes, Found] = {}
         for chunk in _chunks(ids):
-            answers = await self._gateway.call(self._gateway.store.load, chunk)
+            answers = await self._gateway.call("load", self._store.load, chunk)
             for id, answer in answers.items():
-                if isinstance(answer, Exception):
-                    raise self._gateway.unavailable(answer)
+                if not isinstance(answer, Record | Unreadable | Unopened):
+                    raise wrong(self._store, "load()", answer, "a Record", self._calls["load"])
                 found[id] = _sound(id, answer)
         return found
 
@@ -61,11 +73,11 @@ class Records:
 
     async def sweep(self, limit: int = CHUNK) -> int:
         """Remove at most *limit* expired records; return how many were removed."""
-        return await self._gateway.call(self._gateway.store.sweep, self._clock(), limit)
+        return await self._gateway.call("sweep", self._store.sweep, self._clock(), limit)
 
 
-def _sound(id: bytes, found: Record | Unreadable) -> Record | Unreadable:
-    if isinstance(found, Unreadable) or is_sound(id, found):
+def _sound(id: bytes, found: Found) -> Found:
+    if not isinstance(found, Record) or is_sound(id, found):
         return found
     return Unreadable(flaw_of(found))
 

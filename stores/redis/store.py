@@ -52,7 +52,7 @@ from stores.redis.exchange import Command, ConnectionBroken, OneServer
 from stores.redis.hashes import arguments_of, fields_of, record_of
 from stores.redis.own_client import check_client, name_of, uses_tls
 from stores.redis.scanning import Ids, count_ids, ids_of_cluster, ids_of_server
-from stores.redis.scripts import CREATE, LATE, OUTCOMES, SOURCES, UPDATE
+from stores.redis.scripts import CREATE, EXPECTING_UPDATE, LATE, OUTCOMES, SOURCES, UPDATE
 from stores.redis.server_clock import ServerClock
 from stores.redis.url import RedisUrl, read_url
 
@@ -177,18 +177,16 @@ class RedisStore(Store):
     async def scan(self, after: str | None = None, limit: int = 500) -> Page:
         ids, after, anew = await self._next_ids(after, limit)
         found = await self.load(ids) if ids else {}
-        for answer in found.values():
-            if isinstance(answer, StoreUnavailable):
-                raise answer
+        if failed := [a for a in found.values() if isinstance(a, StoreUnavailable)]:
+            raise failed[0]
         return Page(found, after, anew)  # type: ignore[arg-type]  # none is an error
 
     async def count(self, *, exact: bool = False) -> Count:
         if not exact:
             async with self._operation() as servers:
                 sizes = await servers.send_to_each((b"DBSIZE",))
-                for size in sizes:
-                    if isinstance(size, Exception):
-                        raise size
+                if failed := [size for size in sizes if isinstance(size, Exception)]:
+                    raise failed[0]
             return Count(sum(sizes), False)
         return Count(await count_ids(self._next_ids), True)
 
@@ -217,7 +215,8 @@ class RedisStore(Store):
         if isinstance(change, Update):
             if not (change.set or change.unset or change.rotation or change.or_create):
                 until = b""  # times alone only advance, so a late one does no harm
-            return (b"EVALSHA", UPDATE.sha, b"1", key, until, *arguments_of(change, behind))
+            script = EXPECTING_UPDATE if change.expected else UPDATE
+            return (b"EVALSHA", script.sha, b"1", key, until, *arguments_of(change, behind))
         # A late one of these does no harm, either: the token of a session that was not created is
         # told to nobody, and what is removed was to go: its user asked for that.
         if isinstance(change, Create):
