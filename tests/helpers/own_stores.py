@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pymongo
 import pytest
@@ -14,22 +14,36 @@ from stores import MemoryStore, MongoStore, RedisStore, SQLStore, Store
 OWN_STORES = ("memory", "mongodb", "valkey", "postgres", "mariadb", "sqlite")
 
 
+class OwnStore(NamedTuple):
+    """A store, which is not open, and the URL of its server."""
+
+    store: Store
+    url: str
+
+
 @pytest.fixture(params=OWN_STORES)
-def own_store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """A store that is not open, and what it keeps is removed in the end."""
-    name = f"test_{os.urandom(6).hex()}"
-    ask = request.getfixturevalue
-    if request.param == "mongodb":
-        url = ask("mongod").url
-        yield MongoStore(url, collection=name)
+def own_place(request: pytest.FixtureRequest) -> Iterator[OwnStore]:
+    """A store of each kind; what it keeps is removed in the end."""
+    name, kind = f"test_{os.urandom(6).hex()}", request.param
+    if kind == "memory":
+        yield OwnStore(MemoryStore(), "memory:")
+    elif kind == "sqlite":
+        url = f"sqlite:///{request.getfixturevalue('tmp_path')}/{name}.db"
+        yield OwnStore(SQLStore(url, table=name), url)
+    elif kind == "mongodb":
+        url = request.getfixturevalue("mongod").url
+        yield OwnStore(MongoStore(url, collection=name), url)
         client: pymongo.MongoClient[Any] = pymongo.MongoClient(url)
         with client:
             client.get_default_database("sessions").drop_collection(name)
-    elif request.param == "valkey":
-        yield RedisStore(ask("valkey").url, prefix=f"{name}:")
-    elif request.param == "sqlite":
-        yield SQLStore(f"sqlite:///{ask('tmp_path')}/{name}.db")
-    elif request.param == "memory":
-        yield MemoryStore()
+    elif kind == "valkey":
+        url = request.getfixturevalue("valkey").url
+        yield OwnStore(RedisStore(url, prefix=f"{name}:"), url)
     else:
-        yield SQLStore(ask(request.param).url, table=name)
+        url = request.getfixturevalue(kind).url
+        yield OwnStore(SQLStore(url, table=name), url)
+
+
+@pytest.fixture
+def own_store(own_place: OwnStore) -> Store:
+    return own_place.store

@@ -24,13 +24,10 @@ from stores.contract import (
     Update,
 )
 from stores.encrypted import Resealed
-from tests.helpers.own_stores import own_store
 from tests.helpers.records import load_record, load_records, make_record
 from tests.helpers.stores_for_tests import SpyStore
 
 pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
-
-__all__ = ["own_store"]  # a fixture
 
 OLD, NEW = os.urandom(32), os.urandom(32)
 
