@@ -6,6 +6,7 @@ from tornado.options import OptionParser
 
 from app import Config, Cookie, Group, Route, SessionManager
 from handlers.health import Health, Ready
+from handlers.page.routes import PAGE
 from handlers.sessions import DeleteSession, GetName, SetName
 from stores import open_store
 
@@ -20,6 +21,7 @@ ROUTES = Group(
         Route("del", DeleteSession, name="delete-session"),
         sessions=True,
     ),
+    PAGE,  # the page at /, an example without passwords: delete this line, and all of it is gone
 )
 
 

@@ -39,6 +39,21 @@ define(
     help="log with each request the public id of its session, and its user",
 )
 define(
+    "metrics_port",
+    type=int,
+    metavar="PORT",
+    group="service",
+    help="port to answer Prometheus on, /metrics; each further process takes the next one; "
+    "0 takes free ones",
+)
+define(
+    "metrics_address",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    group="service",
+    help="address to answer it on; empty for all",
+)
+define(
     "config",
     type=str,
     metavar="FILE",

@@ -7,6 +7,7 @@ from stores.contract import ConfigurationError as ConfigurationError
 from stores.contract import Store as Store
 from stores.contract import StoreUnavailable as StoreUnavailable
 from stores.memory import MemoryStore as MemoryStore
+from stores.moving import MovingStore as MovingStore
 from stores.url import open_store as open_store
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "EncryptedStore",
     "MemoryStore",
     "MongoStore",
+    "MovingStore",
     "RedisStore",
     "SQLStore",
     "Store",

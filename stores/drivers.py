@@ -30,15 +30,23 @@ class Database(NamedTuple):
 
     def load(self, module: str) -> Any:
         """Import a module; raise `ConfigurationError` when a package that it needs is missing."""
-        try:
-            return importlib.import_module(module)
-        except ImportError as error:
-            missing = (error.name or "").partition(".")[0]
-            if missing in ("", "stores"):  # a defect of ours, or a driver that is there and broken
-                raise
-            raise ConfigurationError(
-                f"{self.needs} the package {missing}: {self.install}"
-            ) from None
+        return load(module, self.needs, self.install)
+
+
+def load(module: str, needs: str, install: str) -> Any:
+    """Import a module of ours that imports what only an extra installs.
+
+    *needs* is subject and verb of the sentence about what is missing, *install* the command that
+    installs it. Raises `ConfigurationError`.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        missing = (error.name or "").partition(".")[0]
+        # A defect of ours, or a driver that is there and broken.
+        if missing in ("", "app", "stores"):
+            raise
+        raise ConfigurationError(f"{needs} the package {missing}: {install}") from None
 
 
 def _sql(needs: str, extra: str) -> Database:

@@ -16,7 +16,7 @@ from contextvars import Context
 from typing import NamedTuple
 
 from app.sessions import token
-from stores.contract import Record
+from stores.contract import NO_SECRET, Record
 
 log = logging.getLogger(__name__)
 audit = logging.getLogger("sessions.audit")
@@ -100,12 +100,15 @@ class Events:
         self._manager = manager
         self._clock = clock
         self._listener = listener
+        self.counts = dict.fromkeys(EventKind, 0)
+        """How many of each kind were told, whoever listens."""
         self._running: set[asyncio.Future[object]] = set()
         self._untold = 0
         self._last: OrderedDict[tuple[EventKind, bytes], float] = OrderedDict()
 
     def tell(self, kind: EventKind, id: bytes, user: str | None = None) -> None:
         """Tell that *kind* happened to the session of record *id*, which is (or was) *user*'s."""
+        self.counts[kind] += 1
         level = _level(kind, user)
         if self._listener is None and not audit.isEnabledFor(level):
             return
@@ -139,8 +142,10 @@ class Events:
         """Tell that the store ended *record*'s session.
 
         It may be another manager's over the same store, which a record does not say; each tells.
+        What no token opens is no session, but the list of a user's.
         """
-        self.tell(EventKind.EVICTED, record.id, record.user)
+        if record.secret_hash != NO_SECRET:
+            self.tell(EventKind.EVICTED, record.id, record.user)
 
     async def settle(self) -> None:
         """Let the listener hear what was told, and give its awaitables a moment to end."""

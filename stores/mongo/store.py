@@ -127,7 +127,9 @@ class MongoStore(Store):
         client, self._collection = self._client, None
         if client is not None and self._parts is not None:
             self._client = None
-            client.close()
+            # The driver first tells the server which of its sessions end, and waits for a server.
+            with pymongo.timeout(self._patience):
+                await asyncio.to_thread(client.close)
 
     async def ping(self) -> None:
         collection = self._opened()

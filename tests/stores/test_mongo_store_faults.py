@@ -117,6 +117,16 @@ async def test_an_outage_is_told_with_what_the_driver_found(server: Mongod, kind
 
 
 @pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("how", ["kill", "pause"])
+async def test_closing_does_not_wait_for_a_server_that_is_away(server: Mongod, how: str) -> None:
+    async with opened("motor", server.url) as store:
+        await asyncio.gather(*(store.load([bytes([n] * 16)]) for n in range(5)))
+        getattr(server, how)()
+        begun = time.monotonic()
+    assert time.monotonic() - begun < TIMEOUT + SLACK
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_a_server_that_starts_after_the_store_is_found(server: Mongod) -> None:
     await check_late_start(server, MongoStore(server.url, timeout=TIMEOUT), "does not answer")
 

@@ -1,0 +1,71 @@
+"""The mark that an ended session leaves in the new store, so that nothing brings it back.
+
+It stands in the place of the record, under the same id. Who copies a record there finds the id
+taken, and who knows nothing of marks finds a record that no token opens.
+"""
+
+from __future__ import annotations
+
+import time
+
+from stores.applying import apply_change
+from stores.contract import Outcome, Record, Rotation, Unreadable, Update
+
+ENDED = b"\xff" * 32
+"""The mark's `Record.secret_hash`, which no token has: nobody finds a secret with this hash."""
+
+MARGIN = 3600.0
+"""Seconds by which a mark outlives the record, for those whose clocks are behind."""
+
+OF_UNREADABLE = 400 * 86400.0
+"""Seconds for which the mark of a record is kept that cannot be read, nor its expiry."""
+
+
+def is_mark(answer: object) -> bool:
+    """Tell whether what a store returned is the mark of an ended session."""
+    return isinstance(answer, Record) and answer.secret_hash == ENDED
+
+
+def mark_of(id: bytes, record: Record | Unreadable) -> Record:
+    """Return the mark to create for a session that only the old store has."""
+    now = time.time()
+    if isinstance(record, Unreadable):
+        return Record(id, ENDED, now, now + OF_UNREADABLE, {}, None, False)
+    return Record(id, ENDED, record.created, record.expires + MARGIN, {}, None, False)
+
+
+def ending(record: Record) -> Update:
+    """Return what makes a mark of *record* in one step, if its token is still the same."""
+    return Update(
+        record.id,
+        unset=list(record.data),
+        expires=record.expires + MARGIN,
+        rotation=Rotation(record.secret_hash, ENDED, time.time(), None, False),
+    )
+
+
+def beginning_anew(mark: Record, update: Update) -> Update | Outcome:
+    """Return what makes of *mark* the record that *update* creates, or why it creates none.
+
+    A user's record may be removed and begun again under its id, which is no session's. Its times of
+    creation and expiry are the mark's then, if these are later.
+    """
+    outcome, record = apply_change(None, update)
+    if record is None:
+        return outcome
+    return Update(
+        record.id,
+        record.data,
+        [key for key in mark.data if key not in record.data],
+        record.expires,
+        Rotation(
+            ENDED,
+            record.secret_hash,
+            time.time() if record.rotated is None else record.rotated,
+            record.user,
+            record.persistent,
+            authenticated=record.authenticated,
+        ),
+        record.seen,
+        update.limit,
+    )
