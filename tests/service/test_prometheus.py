@@ -103,7 +103,7 @@ def test_every_metric_is_on_the_dashboard_and_in_the_readme() -> None:
     shown = set().union(*map(metrics_in, expressions()))
     assert families(shown) == families(NAMES)
     readme = (DEPLOY / "README.md").read_text()
-    listed = dict(re.findall(r"^\| `([a-z_]+)` \| (.*?) \|", readme, re.MULTILINE))
+    listed = dict(re.findall(r"^\| `([a-z_]+)` \|(.*?)\|", readme, re.MULTILINE))
     assert set(listed) == families(NAMES)
     for name, labels in listed.items():
         known = next(labels for sample, labels in NAMES.items() if families([sample]) == {name})
