@@ -13,6 +13,7 @@ from dataclasses import fields
 
 import tornado
 import tornado.autoreload
+from tornado.process import cpu_count
 
 from app import Config, ConfigurationError, __version__, make_app
 from app.access_log import log_request_with_session
@@ -24,6 +25,7 @@ from app.forwarded import TrustedProxies
 from app.limits import Limits
 from app.listening import CannotListen, Place, address_of, handed_over
 from app.logs import FORMATS, set_format
+from app.metrics.ports import HIGHEST, MetricsPorts
 from app.option_pages import help_page, options_page
 from app.option_sources import OptionError
 from app.option_values import Origins, read_options
@@ -33,6 +35,7 @@ from app.route_table import format_routes
 from app.server import Stopping, serve
 from app.service_options import LOG_LEVELS
 from stores import Store
+from stores.drivers import load
 
 log = logging.getLogger("main")
 
@@ -145,17 +148,23 @@ def _serve(call: Call) -> None:
         tornado.autoreload.watch(options.config)
     stores = list(dict.fromkeys(manager.store for manager in config.managers))
     _check_stores(stores, origins)
-    inherited = handed_over()
-    sockets = Place(**{f.name: options[f.name] for f in fields(Place)}).open(inherited)
+    from_supervisor = handed_over()
+    sockets = Place(**{f.name: options[f.name] for f in fields(Place)}).open(from_supervisor)
     for text in unread:
         log.warning("%s", text)
+    processes = options.processes or cpu_count()
+    metrics = _metrics(origins, processes)
     announce = functools.partial(
         log.info,
         "serving on %s, sessions in %s; stop with Ctrl-C or SIGTERM",
         address_of(sockets),
         ", ".join(store.name for store in stores) or "no store",
     )
-    parent = fork(options.processes, announce, sockets=sockets)
+    if metrics is not None:
+        log.info("metrics on %s", metrics.addresses)
+    held = [*sockets, *(metrics.sockets if metrics is not None else ())]
+    inherited = fork(processes, announce, sockets=held)
+    number, told = inherited or (0, None)
     asyncio.run(
         serve(
             functools.partial(make_app, config),
@@ -164,10 +173,26 @@ def _serve(call: Call) -> None:
             trusted_proxies=proxies,
             limits=limits,
             stopping=stopping,
-            handed_over=bool(inherited),
-            parent=parent,
-            announce=announce if parent is None else None,
+            handed_over=bool(from_supervisor),
+            parent=told,
+            announce=announce if told is None else None,
+            expose=None if metrics is None else metrics.of(number),
         )
+    )
+
+
+def _metrics(origins: Origins, processes: int) -> MetricsPorts | None:
+    """Return where the metrics are asked for, if they are."""
+    if options.metrics_port is None:
+        return None
+    last = HIGHEST - (processes - 1)
+    if not 0 <= options.metrics_port <= last:
+        many = f", for {processes} processes" if processes > 1 else ""
+        raise OptionError(f"{origins.shown('metrics_port')} is not a port: 0 to {last}{many}")
+    label = origins.label("metrics_port")
+    listener = load("app.metrics.listener", f"{label} needs", "make install EXTRAS=metrics")
+    return MetricsPorts(
+        options.metrics_port, options.metrics_address, processes, listener.MetricsListener
     )
 
 

@@ -18,8 +18,10 @@ from app.sessions.errors import SessionTooLarge as SessionTooLarge
 from app.sessions.errors import SessionUnavailable as SessionUnavailable
 from app.sessions.events import EventKind as EventKind
 from app.sessions.events import SessionEvent as SessionEvent
+from app.sessions.flash import Flash as Flash
 from app.sessions.manager import SessionManager as SessionManager
 from app.sessions.session import Session as Session
+from app.sessions.users import Device as Device
 
 __version__ = "0.1.0"
 
@@ -28,7 +30,9 @@ __all__ = [
     "Config",
     "ConfigurationError",
     "Cookie",
+    "Device",
     "EventKind",
+    "Flash",
     "Group",
     "NotAuthenticated",
     "Route",

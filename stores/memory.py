@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 import marshal
+from base64 import urlsafe_b64decode
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from stores.applying import apply_change
-from stores.contract import Change, Outcome, Record, Store, Update, check_bound
+from stores.contract import (
+    NO_SECRET,
+    Change,
+    Count,
+    Outcome,
+    Page,
+    Record,
+    Store,
+    Update,
+    check_bound,
+)
+from stores.cursor import id_after, page_of
 
 log = logging.getLogger(__name__)
 
 OVERHEAD = 300
 """Bytes that a record takes beside its packed form: two keys, three entries, two object headers."""
 
-NEW, ANONYMOUS, SIGNED_IN = range(3)
-GROUPS = ("sessions whose cookie never came back", "anonymous sessions", "signed-in sessions")
-"""What is evicted first, second and last; in each group, the least recently used first."""
+NEW, ANONYMOUS, SIGNED_IN, USERS = range(4)
+GROUPS = (
+    "sessions whose cookie never came back",
+    "anonymous sessions",
+    "signed-in sessions",
+    "users' lists of sessions",
+)
+"""What is evicted first, second, third and last; in each group, the least recently used first."""
+
+PUBLIC_ID = 22
+"""Characters of a session's id in base64url."""
+
+MAX_LOOKS = 4
+"""Users' lists that are looked at, for one without a session, before a session is evicted."""
 
 SHARE_OF_NEW = 10
 """A tenth of the places and bytes is kept for the first group: else nobody could begin a session in
@@ -28,9 +52,10 @@ class MemoryStore(Store):
     """Keeps at most *max_sessions* records that take at most *max_bytes* of memory.
 
     When it is full, it evicts sessions whose cookie never came back, then anonymous ones, then
-    signed-in ones, each group the least recently used first. Beside anonymous sessions, a tenth of
-    the store stays with the first group, and the session that was just written stays. An eviction
-    ends a session early. The log tells of the first one of each group, and of each thousandth. A
+    signed-in ones, each group the least recently used first. A user's list of sessions takes a
+    place, too, and goes when none of these is left. Beside anonymous sessions, a tenth of the store
+    stays with the first group, and the session that was just written stays. An eviction ends a
+    session early. The log tells of the first one of each group, and of each thousandth. A
     record that alone takes more than *max_bytes* is refused as too large. Raises
     `ConfigurationError` for a bound that keeps nothing.
 
@@ -113,6 +138,16 @@ class MemoryStore(Store):
             del self._by_minute[minute]
         return removed
 
+    async def scan(self, after: str | None = None, limit: int = 500) -> Page:
+        behind = id_after(after)
+        # Not by load(), whose records count as used.
+        ids = heapq.nsmallest(limit, (id for group in self._groups for id in group if id > behind))
+        packed = {id: next(g[id] for g in self._groups if id in g) for id in ids}
+        return page_of({id: _unpack(id, each) for id, each in packed.items()}, limit)
+
+    async def count(self, *, exact: bool = False) -> Count:
+        return Count(len(self), True)
+
     def _apply(self, change: Change) -> Outcome:
         id = change.id
         group = next((group for group in self._groups if id in group), None)
@@ -131,7 +166,12 @@ class MemoryStore(Store):
         if after is not None:
             if before is None or after.expires != before.expires:
                 self._note_expiry(after)
-            number = SIGNED_IN if after.user is not None else NEW if before is None else ANONYMOUS
+            if after.secret_hash == NO_SECRET:
+                number = USERS
+            else:
+                number = (
+                    SIGNED_IN if after.user is not None else NEW if before is None else ANONYMOUS
+                )
             self._groups[number][id] = packed
             self._bytes += len(packed) + OVERHEAD
             if number == NEW:
@@ -162,6 +202,8 @@ class MemoryStore(Store):
             number = self._next_group(written)
             if number is None:
                 break
+            if number != NEW and self._lists_nothing(written):
+                number = USERS
             group = self._groups[number]
             id = next(iter(group))
             record = _unpack(id, self._remove(id, group))
@@ -176,8 +218,29 @@ class MemoryStore(Store):
                     self._evicted[number] + 1,
                 )
             self._evicted[number] += 1
-            for tell in self._on_evict:
-                tell(record)
+            if number != USERS:
+                for tell in self._on_evict:
+                    tell(record)
+
+    def _lists_nothing(self, written: bytes) -> bool:
+        """Tell whether the first of the users' lists has no session that is here.
+
+        A few are looked at; those that have one go behind the others.
+        """
+        users = self._groups[USERS]
+        for _ in range(min(MAX_LOOKS, len(users))):
+            id = next(iter(users))
+            if id != written and not any(map(self._keeps, _unpack(id, users[id]).data)):
+                return True
+            users.move_to_end(id)
+        return False
+
+    def _keeps(self, key: str) -> bool:
+        """Tell whether a user's record needs what it has under *key*."""
+        if len(key) != PUBLIC_ID:
+            return True
+        id = urlsafe_b64decode(key + "==")
+        return any(id in group for group in self._groups)
 
     def _next_group(self, written: bytes) -> int | None:
         """Return the group that loses a session; `None` if there is no other than *written*."""
@@ -185,7 +248,8 @@ class MemoryStore(Store):
             len(self._groups[NEW]) <= self.max_sessions // SHARE_OF_NEW
             and self._bytes_of_new <= self.max_bytes // SHARE_OF_NEW
         )
-        for number in (ANONYMOUS, NEW, SIGNED_IN) if keeps_new else (NEW, ANONYMOUS, SIGNED_IN):
+        first = (ANONYMOUS, NEW) if keeps_new else (NEW, ANONYMOUS)
+        for number in (*first, SIGNED_IN, USERS):
             # What was just written is the last of its group. Newcomers sign nobody out.
             if group := self._groups[number]:
                 is_only_newcomer = number == NEW and not self._groups[ANONYMOUS]

@@ -8,8 +8,8 @@
       SessionReadOnly (RuntimeError)    a change in a read_only group
       SessionCommitted (RuntimeError)   a change that comes too late for this response
       SessionTooLarge                   413: the session would pass max_bytes
-      NotAuthenticated                  401: the group takes signed-in users only
-      SessionConflict                   409: the token was replaced meanwhile; retry
+      NotAuthenticated                  401: the group takes (just) signed-in users only
+      SessionConflict                   409: another request came between; retry
       SessionUnavailable                503: the store did not answer
 
 The last four are Tornado `HTTPError`s: uncaught, they become the response, with their *headers*.
@@ -72,24 +72,32 @@ class SessionTooLarge(SessionError, HTTPError):
 
 
 class NotAuthenticated(SessionError, HTTPError):
-    """The handler's group is `authenticated` and the client is nobody."""
+    """The handler's group is `authenticated` and the client is nobody.
 
-    def __init__(self, what: str, realm: str) -> None:
+    Or it is `fresh`, and the user did not prove lately who he is: within *max_age* seconds.
+    """
+
+    def __init__(self, what: str, realm: str, max_age: int | None = None) -> None:
         # RFC 9110 demands a challenge with 401; no scheme is registered for cookies.
-        self.headers = {"WWW-Authenticate": f'Cookie realm="{realm}"'}
+        challenge = f'Cookie realm="{realm}"'
+        if max_age is not None:  # as RFC 9470 says it of tokens
+            challenge += f', error="insufficient_user_authentication", max_age="{max_age}"'
+        self.headers = {"WWW-Authenticate": challenge}
         HTTPError.__init__(self, 401, what)
 
 
 class SessionConflict(SessionError, HTTPError):
-    """The request's token was replaced by another response; sent again, the request succeeds.
+    """Another request came between: it replaced the token, or ended all the user's sessions.
 
-    *retry_after* is in seconds.
+    Sent again, the request succeeds. *retry_after* is in seconds, *reason* is the status line's.
     """
 
-    def __init__(self, what: str, retry_after: int = 1) -> None:
+    def __init__(
+        self, what: str, retry_after: int = 1, reason: str = "Session Token Replaced, Retry"
+    ) -> None:
         self.retry_after = retry_after
         self.headers = {"Retry-After": str(retry_after)}
-        HTTPError.__init__(self, 409, what, reason="Session Token Replaced, Retry")
+        HTTPError.__init__(self, 409, what, reason=reason)
 
 
 class SessionUnavailable(SessionError, HTTPError):

@@ -11,13 +11,17 @@ from datetime import timedelta
 from hmac import compare_digest
 
 from app.sessions import token
+from app.sessions.admission import Admissions
+from app.sessions.closing import Closer
+from app.sessions.commits import counted
 from app.sessions.cookie import Cookie
 from app.sessions.cookie_warnings import CookieWarnings
+from app.sessions.counters import Counters
 from app.sessions.endings import Endings
 from app.sessions.errors import ConfigurationError
 from app.sessions.events import EventKind, Events, Listener
 from app.sessions.gateway import Gateway
-from app.sessions.pending import Presented
+from app.sessions.pending import Client, Presented
 from app.sessions.recognition import (
     CURRENT,
     REPLACED,
@@ -25,11 +29,13 @@ from app.sessions.recognition import (
     Standing,
     choose,
     recognise,
+    why_none,
 )
 from app.sessions.rotation import Undoer
 from app.sessions.session import Session
 from app.sessions.stage import Stage
 from app.sessions.timeouts import Timeouts
+from app.sessions.users import Device, Users
 from app.sessions.writer import Writer
 from stores.contract import MAX_DATA, Record, Store, check_bound
 
@@ -42,7 +48,13 @@ class SessionManager:
 
     A session ends *idle_timeout* after the last request that presented it (to a tenth: the store is
     told at most once in a tenth of that time) and *lifetime* after it began, whichever is first.
-    It holds at most *max_bytes*, measured as JSON in UTF-8. *on_event* is called with each
+    It holds at most *max_bytes*, measured as JSON in UTF-8.
+
+    A user has at most *max_per_user* sessions: a further sign-in ends the oldest. Of each sign-in
+    the browser's `User-Agent` is kept unless *keep_agent* is false, and its address if
+    *keep_address* is true, for the user's list of devices.
+
+    *on_event* is called with each
     `SessionEvent`, after the store's acknowledgement; what it returns may be awaitable, and nobody
     waits for that. *clock* returns Unix time in seconds. Raises `ConfigurationError`.
     """
@@ -55,6 +67,9 @@ class SessionManager:
         idle_timeout: timedelta = timedelta(days=1),
         lifetime: timedelta = timedelta(days=14),
         max_bytes: int = 64 * 1024,
+        max_per_user: int = 100,
+        keep_agent: bool = True,
+        keep_address: bool = False,
         on_event: Listener | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -70,6 +85,10 @@ class SessionManager:
                 f"on_event is {on_event!r:.60}: give a function that takes a SessionEvent"
             )
         check_bound("max_bytes", max_bytes, 2)  # an empty session takes them
+        check_bound("max_per_user", max_per_user, 1)
+        for name, value in (("keep_agent", keep_agent), ("keep_address", keep_address)):
+            if type(value) is not bool:
+                raise ConfigurationError(f"{name} is {value!r:.60}: give True or False")
         if max_bytes > MAX_DATA // 2:  # concurrent requests may write twice as much
             raise ConfigurationError(
                 f"max_bytes is {max_bytes}: give at most {MAX_DATA // 2}, "
@@ -83,16 +102,31 @@ class SessionManager:
         self.clock = clock
         self.endings = Endings()
         self.events = Events(self.cookie.name, clock, on_event)
+        self.counters = Counters()
+        self._loads = self.counters.loads
         self._timeouts = Timeouts(idle_timeout, lifetime)
-        self._gateway = Gateway(store, clock, self.events)
+        self._gateway = Gateway(store, clock, self.events, self.counters)
         self._undoer = Undoer(self._gateway, clock)
         self._warnings = CookieWarnings(self.cookie)
-        writer = Writer(
-            *(self._gateway, self._undoer, self.cookie, self._warnings),
-            *(self._timeouts, self.endings, self.events),
-            *(clock, max_bytes),
+        self.users = Users(
+            *(self._gateway, self.cookie.name, self._timeouts),
+            *(self.endings, clock, self.events.tell),
         )
-        self.save = writer.save
+        admissions = Admissions(
+            *(self._gateway, self.users, self.cookie.name, self._timeouts),
+            *(max_per_user, keep_agent, keep_address),
+        )
+        closer = Closer(
+            *(self._gateway, self._undoer, self._timeouts),
+            *(self.endings, self.events, clock),
+        )
+        writer = Writer(
+            *(self._gateway, self._undoer, admissions, closer),
+            *(self.cookie, self._warnings, self._timeouts, self.endings),
+            *(self.events, clock),
+            max_bytes,
+        )
+        self.save = counted(writer.save, self.counters)
         self.reload = writer.reload
 
     # Its own life. The first session opens the store; a service does so beforehand.
@@ -111,6 +145,13 @@ class SessionManager:
         """Return when the store answers; raise `SessionUnavailable` when it does not."""
         await self._gateway.ping()
 
+    async def estimate(self) -> int | None:
+        """Return about how many records the store has, where it can tell that cheaply.
+
+        Raises `SessionUnavailable`.
+        """
+        return await self._gateway.count()
+
     @property
     def unsettled(self) -> int:
         """Token rotations without an answer that are being undone; `close` gives them up."""
@@ -126,23 +167,27 @@ class SessionManager:
         read_only: bool = False,
         withheld: bool = False,
         waited: float = 0.0,
+        client: Client | None = None,
     ) -> Session:
         """Return the session that a `Cookie` header presents; a new, empty one if it presents none.
 
         *withheld* says that a browser keeps the session's cookie back from this request, *waited*
-        how many seconds it has waited for other stores. Raises `SessionUnavailable`. The store is
-        asked only for what has the form of a token.
+        how many seconds it has waited for other stores, *client* who sent it. Raises
+        `SessionUnavailable`. The store is asked only for what has the form of a token.
         """
         self._gateway.closed = False  # for whoever begins now, it is opened again
-        now = self.clock()
+        now, began = self.clock(), time.monotonic()
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         has_cookie, tokens = (False, []) if header is None else self.cookie.find(header)
         if not tokens:
+            outcome = "malformed" if has_cookie else "none"
             if has_cookie and header is not None and self.cookie.has_too_many(header):
                 self._warnings.too_many(now)
+                outcome = "several"
+            self._loads[outcome] += 1
             has_cookie = has_cookie and not withheld  # a removal would hit the one kept back
-            return Session(self, None, Presented(now, has_cookie, over_tls, withheld), stage)
-        began = time.monotonic()
+            presented = Presented(now, has_cookie, over_tls, withheld, began=began, client=client)
+            return Session(self, None, presented, stage)
         since = began - waited
         several: tuple[Record, ...] = ()
         if len(tokens) == 1:
@@ -158,20 +203,54 @@ class SessionManager:
             elif self.endings.listeners:
                 self.endings.tell(id)
         else:
+            id = b""
             record, standing, several = await self._choose(tokens, now, since)
         waited = time.monotonic() - began
         if standing is CURRENT and record is not None:
-            presented = Presented(now, has_cookie, over_tls, False, waited)
+            self._loads["hit"] += 1
+            presented = Presented(
+                now, has_cookie, over_tls, False, waited, began=began, client=client
+            )
             touch_due = self._timeouts.extension(record, now) is not None
             return Session(self, record, presented, stage, touch_due)
+        expired = record is not None and not self._timeouts.is_alive(record, now)
+        unreadable = record is None and id in self._gateway.unreadable
+        self._loads[why_none(standing, several, expired, unreadable)] += 1
         replaced = record if standing is REPLACED else None
         if replaced is not None:
             self.events.tell_seldom(EventKind.REPLACED_TOKEN_USED, replaced)
             if not read_only:
                 stage = Stage.REPLACED
         has_cookie = has_cookie and not withheld
-        presented = Presented(now, has_cookie, over_tls, withheld, waited, several, replaced)
+        presented = Presented(
+            now, has_cookie, over_tls, withheld, waited, several, replaced, began, client
+        )
         return Session(self, None, presented, stage)
+
+    # The sessions of a user
+
+    async def devices(self, user: str) -> list[Device]:
+        """Return the live sessions of *user*, the last seen first.
+
+        Raises `SessionUnavailable`, and `TypeError` or `ValueError` for what is no user's name.
+        """
+        return await self.users.devices(user)
+
+    async def sign_out(self, user: str, id: str) -> bool:
+        """End the session *id* of *user*; return whether there was one.
+
+        An id of somebody else's ends nothing. Raises as `devices` does.
+        """
+        return await self.users.sign_out(user, id)
+
+    async def sign_out_everywhere(self, user: str, keep: Session | None = None) -> int:
+        """End every session of *user* but *keep*; return how many there were.
+
+        A sign-in that began before is stopped, too: it is answered 409. One of the same request
+        that comes afterwards goes on. Raises as `devices` does.
+        """
+        kept = None if keep is None or keep.id is None else token.record_id(keep.id)
+        return await self.users.sign_out_everywhere(user, kept)
 
     async def ended(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of *keys* that open nothing by now.
@@ -181,7 +260,8 @@ class SessionManager:
         now = self.clock()
         ids = list({id for id, _ in keys})
         unsure = set(self._undoer.pending)
-        found = dict(zip(ids, await self._gateway.load_each(ids), strict=True))
+        each = await self._gateway.load_each(ids, opened=False)  # one is never another's trouble
+        found = dict(zip(ids, each, strict=True))
         unsure.update(self._undoer.pending)  # a rotation that is being undone ends nothing
         ended = set()
         for id, secret_hash in keys:

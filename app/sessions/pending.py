@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from app.sessions.cookie import Cookie
+from app.sessions.users import Users
 from stores.contract import JSON, Record
+
+
+class Client(Protocol):
+    """What a request says of its client; looked at by a sign-in only."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def remote_ip(self) -> str | None: ...
 
 
 class Presented(NamedTuple):
@@ -25,6 +36,9 @@ class Presented(NamedTuple):
     """The records that the tokens open, where there are several: none of them is the session."""
     replaced: Record | None = None
     """The record whose former token it is, within the grace."""
+    began: float = 0.0
+    """The moment (`time.monotonic`) at which it began to be loaded."""
+    client: Client | None = None
 
     def __repr__(self) -> str:
         return "<Presented>"
@@ -54,6 +68,15 @@ class Pending(NamedTuple):
     """Whether to ask first if the token still opens the record."""
     waited: float
     """Seconds that the request has waited for the store so far."""
+    label: str | None = None
+    """What a sign-in wants the session to be called among the user's devices."""
+    authenticated: float | None = None
+    """Unix time in seconds at which the user proved who he is, if he did in this request."""
+
+    @property
+    def begins(self) -> bool:
+        """Whether there is something to begin a session with, where none goes on."""
+        return self.user is not None or bool(self.changed)
 
     def __repr__(self) -> str:
         return "<Pending>"
@@ -78,6 +101,7 @@ class Keeper(Protocol):
 
     cookie: Cookie
     clock: Callable[[], float]
+    users: Users
 
     async def save(self, pending: Pending) -> Saved:
         """Have the store acknowledge what is pending."""

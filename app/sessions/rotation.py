@@ -20,7 +20,15 @@ from app.sessions.batching import MAX_BATCH
 from app.sessions.errors import SessionUnavailable
 from app.sessions.gateway import Gateway
 from app.sessions.pending import Pending
-from stores.contract import JSON, NEVER_ROTATED, Outcome, Record, Rotation, Update
+from stores.contract import (
+    JSON,
+    NEVER_AUTHENTICATED,
+    NEVER_ROTATED,
+    Outcome,
+    Record,
+    Rotation,
+    Update,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +43,17 @@ MAX_LOOKS = 10
 
 
 def rotate(
-    saved: Record, name: str, user: str | None, persistent: bool, now: float
+    saved: Record,
+    name: str,
+    user: str | None,
+    persistent: bool,
+    now: float,
+    authenticated: float | None = None,
 ) -> tuple[Rotation, bytes]:
-    """Return a rotation of *saved* to a new secret of the cookie *name*, and that secret."""
+    """Return a rotation of *saved* to a new secret of the cookie *name*, and that secret.
+
+    *authenticated* is when the user proved who he is, if he does.
+    """
     secret = token.new_secret()
     rotation = Rotation(
         expected_hash=saved.secret_hash,
@@ -46,6 +62,7 @@ def rotate(
         user=user,
         persistent=persistent,
         expected_rotated=saved.rotated or NEVER_ROTATED,
+        authenticated=authenticated,
     )
     return rotation, secret
 
@@ -200,6 +217,7 @@ class Undoer:
         now = _later(found, self._clock())
         if found.secret_hash == rotation.secret_hash:
             put_back, take_away = _values_back(saved, update, found)
+            proved = rotation.authenticated is not None
             return Update(
                 saved.id,
                 set=put_back,
@@ -211,6 +229,7 @@ class Undoer:
                     saved.user,
                     saved.persistent,
                     found.rotated or NEVER_ROTATED,
+                    (saved.authenticated or NEVER_AUTHENTICATED) if proved else None,
                 ),
             )
         if found.secret_hash == saved.secret_hash and _is_same_time(found.rotated, saved.rotated):

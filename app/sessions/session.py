@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from app.sessions import token, values
-from app.sessions.errors import SessionCommitted
-from app.sessions.stage import COMMITTED, REPLACED, refuse_cookie
-from app.sessions.working_copy import WorkingCopy, is_unsaved, save
-
-MAX_USER = 255
-"""Characters of a user's name: what every database can keep in an indexed column."""
+from app.sessions import token
+from app.sessions.errors import NotAuthenticated, SessionCommitted
+from app.sessions.flash import Flash, add_flash, shown_flashes
+from app.sessions.saving import is_unsaved, save
+from app.sessions.stage import COMMITTED, OPEN, REPLACED, refuse_cookie
+from app.sessions.user_record import check_label, check_user
+from app.sessions.users import Device
+from app.sessions.working_copy import WorkingCopy, proof_of
 
 
 class Session(WorkingCopy):
@@ -52,6 +53,16 @@ class Session(WorkingCopy):
         return self._user
 
     @property
+    def authenticated(self) -> datetime | None:
+        """When the user last proved who he is (UTC), by `sign_in` or `confirm`.
+
+        `None` where nobody is signed in, and where that is not known: of a session from before it
+        was kept.
+        """
+        proved = proof_of(self)[0]
+        return None if proved is None else datetime.fromtimestamp(proved, UTC)
+
+    @property
     def persistent(self) -> bool:
         """Whether the client's cookie outlives its browser session ("remember me").
 
@@ -65,6 +76,26 @@ class Session(WorkingCopy):
             self.regenerate()
             self._persistent = value
 
+    # Messages for the next page
+
+    def flash(self, text: str, level: str = "info") -> None:
+        """Keep a message for the next page that shows `flashes()`.
+
+        It is data as any other, up to 20 messages, but none of the mapping's keys. *level* is
+        "info", "success", "warning", "error" or another word of up to 20 ASCII letters, digits, `-`
+        and `_`. Raises `TypeError` and `ValueError` for what is none.
+        """
+        add_flash(self, text, level)
+
+    def flashes(self) -> list[Flash]:
+        """Return the messages, in order of time, and forget them when a response has shown them.
+
+        That is one with a body and a status below 500; none to HEAD or a prefetch, and none in a
+        `read_only` group. On an open WebSocket they are taken out at once, and `commit()` saves it.
+        Two responses at the same time may show the same.
+        """
+        return shown_flashes(self)
+
     # Its life
 
     def destroy(self) -> None:
@@ -75,7 +106,7 @@ class Session(WorkingCopy):
         self._refuse_change(begins=False)
         refuse_cookie(self._stage, "destroy()")
         self._rebase(None)
-        self._user = self._persistent = None
+        self._user = self._persistent = self._proved = None
         self._rotating = False
         self._ended += 1
         self._life += 1
@@ -84,38 +115,98 @@ class Session(WorkingCopy):
         """Keep the data and replace the token; the old one is dead when the response leaves.
 
         To be called whenever the client gains rights (`sign_in` does it). A session that is not
-        saved yet gets a new token anyway.
+        saved yet gets a new token anyway. `session.authenticated` stays as it is.
         """
         self._refuse_change(begins=False)
         refuse_cookie(self._stage, "regenerate()")
         self._rotating = True
 
-    def sign_in(self, user: str, *, persistent: bool | None = None) -> None:
+    def sign_in(
+        self, user: str, *, persistent: bool | None = None, label: str | None = None
+    ) -> None:
         """Bind the session to *user* under a new token.
 
         Data that was gathered before anybody signed in is kept; data of a different user is
-        dropped, with that user's record. *persistent* sets `session.persistent`. No state of the
-        presented token refuses a sign-in: see app/README.md.
+        dropped, with that user's record. *persistent* sets `session.persistent`; *label*, at most
+        100 characters, is what `devices()` calls the session. No state of the presented token
+        refuses a sign-in: see app/README.md. Where somebody signs the user out everywhere
+        meanwhile, the response is 409.
         """
-        if type(user) is not str or not user:
-            what = "an empty one" if type(user) is str else type(user).__name__
-            raise TypeError(f"sign_in() takes the user as a non-empty str, not {what}")
-        values.check(user, "user")
-        if len(user) > MAX_USER:
-            raise ValueError(f"sign_in() takes a user of at most {MAX_USER} characters")
+        check_user(user, "sign_in()")
+        check_label(label)
         if self._stage is REPLACED:
             self._resume(user)
         if self._user not in (None, user):
             self.destroy()
         self.regenerate()
         self._gone = False  # what a commit found before stops no sign-in
-        self._user, self._signs_in = user, True
+        self._user, self._signs_in, self._label = user, True, label
+        self._proved = self._manager.clock()
         if persistent is not None:
             self._persistent = persistent
+
+    def confirm(self) -> None:
+        """Keep that the signed-in user has proved just now who he is, under a new token.
+
+        To be called when the password was asked for again and was right. Raises `NotAuthenticated`
+        (401) if nobody is signed in: the session may have ended meanwhile.
+        """
+        self._refuse_change(begins=False)
+        refuse_cookie(self._stage, "confirm()")
+        if self._user is None:
+            raise NotAuthenticated(
+                "confirm() was called where nobody is signed in; call sign_in(user)",
+                self._manager.cookie.name,
+            )
+        self._rotating = True
+        self._proved = self._manager.clock()
 
     def sign_out(self) -> None:
         """End the session; the same as `destroy()`."""
         self.destroy()
+
+    # The user's other sessions
+
+    async def devices(self) -> list[Device]:
+        """Return the signed-in user's sessions, the last seen first; nobody has none.
+
+        A sign-in of the same request counts once it is committed. Raises `SessionUnavailable`.
+        """
+        user, id = self._user, self.id
+        if user is None:
+            return []
+        return await self._ask(lambda since: self._manager.users.devices(user, id, since))
+
+    async def sign_out_device(self, id: str) -> bool:
+        """End the session *id* of the signed-in user; return whether he had one of that id.
+
+        Somebody else's is not touched. For this session itself it is `sign_out()`, saved at once.
+        Raises `SessionUnavailable`.
+        """
+        self._refuse_change(begins=False)
+        user = self._user
+        if user is None:
+            return False
+        if id == self.id and self._stage is OPEN:
+            self.sign_out()
+            await self.commit()
+            return True
+        return await self._ask(lambda since: self._manager.users.sign_out(user, id, since))
+
+    async def sign_out_others(self) -> int:
+        """End all other sessions of the signed-in user; return how many there were.
+
+        This one gets a new token, for somebody else may hold its cookie: what is changed so far is
+        saved at once. Raises as `commit` does.
+        """
+        self.regenerate()
+        await self.commit()
+        user, saved = self._user, self._saved
+        if user is None or saved is None:
+            return 0
+        return await self._ask(
+            lambda since: self._manager.users.sign_out_everywhere(user, saved.id, since)
+        )
 
     async def commit(self) -> str | None:
         """Save the changes now, rather than before the head of the response leaves.

@@ -47,6 +47,11 @@ class Timeouts:
             and (record.seen is None or now < record.seen + self.idle)
         )
 
+    def end(self, record: Record) -> float:
+        """Return until when *record* lives unless it is presented before."""
+        end = min(record.expires, record.created + self.lifetime)
+        return end if record.seen is None else min(end, record.seen + self.idle)
+
     def extension(self, record: Record, now: float) -> float | None:
         """Return until when *record* is to live when it is presented *now*.
 

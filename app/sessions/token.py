@@ -8,6 +8,7 @@ password.
 from __future__ import annotations
 
 import os
+import re
 from base64 import urlsafe_b64encode
 from binascii import a2b_base64
 from hashlib import sha256
@@ -20,6 +21,8 @@ LENGTH = 54
 
 FORM = "[A-Za-z0-9_-]{53}[AQgw]"
 """Regular expression of a token. The last character carries two bits, hence only four letters."""
+
+_PUBLIC = re.compile("[A-Za-z0-9_-]{21}[AQgw]")
 
 
 def new_id() -> bytes:
@@ -54,3 +57,10 @@ def decode(token: str) -> tuple[bytes, bytes]:
 def public_id(id: bytes) -> str:
     """Return the public form of a record id: 22 characters, no help in guessing the token."""
     return urlsafe_b64encode(id).rstrip(b"=").decode("ascii")
+
+
+def record_id(public: str) -> bytes | None:
+    """Return the record id whose public form is *public*; `None` for what is no such form."""
+    if not _PUBLIC.fullmatch(public):
+        return None
+    return a2b_base64(public.replace("-", "+").replace("_", "/") + "==")

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hmac import compare_digest
 
 from app.sessions import token, values
+from app.sessions.admission import (
+    ENDED,
+    FENCED,
+    Admission,
+    Admissions,
+    Entrance,
+    is_unlisted,
+)
+from app.sessions.closing import Closer
 from app.sessions.cookie import Cookie
 from app.sessions.cookie_warnings import CookieWarnings
 from app.sessions.endings import Endings
@@ -15,10 +24,12 @@ from app.sessions.errors import SessionConflict, SessionError, SessionTooLarge, 
 from app.sessions.events import EventKind, Events
 from app.sessions.gateway import Gateway
 from app.sessions.pending import Pending, Saved
-from app.sessions.recognition import CURRENT, GRACE, REPLACED, UNKNOWN, Standing, grace_left
+from app.sessions.recognition import GRACE, REPLACED, UNKNOWN, grace_left
 from app.sessions.rotation import Undoer, may_continue, rotate
+from app.sessions.size import check_size
 from app.sessions.timeouts import Timeouts
-from stores.contract import Create, Delete, Outcome, Record, Update
+from app.sessions.users import ended_here
+from stores.contract import Create, Outcome, Record, Update
 
 MAX_ROTATIONS = 20
 """Tries at replacing a token that other requests replace at the same time."""
@@ -31,6 +42,8 @@ class Writer:
         self,
         gateway: Gateway,
         undoer: Undoer,
+        admissions: Admissions,
+        closer: Closer,
         cookie: Cookie,
         warnings: CookieWarnings,
         timeouts: Timeouts,
@@ -41,6 +54,8 @@ class Writer:
     ) -> None:
         self._gateway = gateway
         self._undoer = undoer
+        self._admissions = admissions
+        self._closer = closer
         self._cookie = cookie
         self._warnings = warnings
         self._timeouts = timeouts
@@ -71,8 +86,8 @@ class Writer:
             return Saved(None, gone=True)
         if pending.rotate:
             if pending.signs_in and presented.several:
-                standings = await self._standings(presented.several, late, since)
-                await self._end(presented.several, standings, since)
+                standings = await self._closer.standings(presented.several, late, since)
+                await self._closer.end(presented.several, standings, since)
             return await self._rotate(pending, saved, expires, since)
         # Told with every write; `expires`, which stores have an index of, is told less often.
         seen = pending.extend_from
@@ -81,8 +96,14 @@ class Writer:
         )
         record = update.applied_to(saved)
         if pending.changed and not values.surely_fits(record.data, self._max_bytes):
-            self._check_size(record)
-        outcome = await self._gateway.write(update, since)
+            check_size(record, self._max_bytes)
+        if expires is not None and is_unlisted(saved):
+            entrance = self._admissions.of_unlisted(pending, saved)
+            outcome, admission = await self._admissions.write(update, entrance, since)
+            if entrance is not None and admission in (ENDED, FENCED):
+                return await self._turn_away(entrance, admission, since)
+        else:
+            outcome = await self._gateway.write(update, since)
         if outcome is Outcome.DONE:
             return Saved(record)
         if outcome is Outcome.MISSING:
@@ -105,24 +126,6 @@ class Writer:
             return None
         return found
 
-    async def _standings(
-        self, records: Sequence[Record], late: bool, since: float | None = None
-    ) -> list[Standing]:
-        """Return what the tokens of *records*, found current before, are if it is *late* now."""
-        if not records or not late:
-            return [CURRENT] * len(records)
-        ids, hashes = [r.id for r in records], [r.secret_hash for r in records]
-        found = await self._undoer.load_each(ids, hashes, since)
-        now = self._clock()
-        return [
-            UNKNOWN
-            if there is None or not self._timeouts.is_alive(there, now)
-            else CURRENT
-            if compare_digest(there.secret_hash, record.secret_hash)
-            else REPLACED
-            for record, there in zip(records, found, strict=True)
-        ]
-
     async def _rotate(
         self, pending: Pending, saved: Record, expires: float | None, since: float
     ) -> Saved:
@@ -131,31 +134,45 @@ class Writer:
         seen = pending.extend_from
         for _ in range(MAX_ROTATIONS):
             now = self._clock()
+            entrance = self._admissions.of_rotated(pending, saved, now)
+            proved = pending.authenticated
+            if proved is None and entrance is not None:
+                proved = entrance.authenticated
             rotation, secret = rotate(
-                saved, self._cookie.name, pending.user, pending.persistent, now
+                saved, self._cookie.name, pending.user, pending.persistent, now, proved
             )
             update = Update(
                 saved.id, pending.changed, pending.removed, expires, rotation, seen, self._limit
             )
             record = update.applied_to(saved)
             if pending.changed:
-                self._check_size(record)
+                check_size(record, self._max_bytes)
             try:
-                outcome = await self._gateway.write(update, since)
+                outcome, admission = await self._admissions.write(update, entrance, since)
             except (SessionUnavailable, asyncio.CancelledError):
                 self._undoer.undo(saved, update, rotation)
                 raise
+            if entrance is not None and admission in (ENDED, FENCED):
+                if admission is ENDED or not pending.signs_in:
+                    return await self._turn_away(entrance, admission, since)
+                self._undoer.undo(saved, update, rotation)
+                await self._undoer.settle(saved.id, since)
+                raise _fenced()  # it stays listed: what is another's, readers pass over
             if outcome is Outcome.DONE:
+                self._events.tell(_kind_of(pending), saved.id, pending.user)
+                if admission is Admission.REPLACED:
+                    return Saved(record)
                 self._endings.tell(saved.id, rotation.secret_hash)
-                kind = EventKind.SIGNED_IN if pending.signs_in else EventKind.ROTATED
-                self._events.tell(kind, saved.id, pending.user)
                 return Saved(record, self._make_cookie(pending, record, secret, now))
             if outcome not in (Outcome.CONFLICT, Outcome.MISSING):
                 raise self._refusal(outcome, pending)
             found = await self._undoer.load(saved.id, saved.secret_hash, since)
+            if entrance is not None and found is None:
+                await self._admissions.withdraw(entrance, since)
             if found is None or not self._timeouts.is_alive(found, self._clock()):
                 self._endings.tell(saved.id)
-                if not pending.signs_in or self._timeouts.is_alive(found or saved, self._clock()):
+                was_alive = self._timeouts.is_alive(found or saved, self._clock())
+                if not pending.signs_in or (was_alive and not ended_here(saved.id)):
                     return Saved(None, gone=True)
                 # It expired; nobody ended it, so that the sign-in begins a session of its own.
                 return await self._replace(pending._replace(record=None), False, since)
@@ -176,7 +193,7 @@ class Writer:
         In that order, so that a failure leaves the client where it was.
         """
         presented = pending.presented
-        begins = pending.user is not None or bool(pending.changed)
+        begins = pending.begins
         if begins and pending.user is None and presented.withheld:
             # The browser has a session, for all that is known, and its cookie would be replaced.
             self._warnings.withheld(presented.at)
@@ -186,35 +203,31 @@ class Writer:
         ending = list(presented.several) if pending.ended or pending.signs_in else []
         if pending.ended and pending.record is not None:
             ending.append(pending.record)
-        standings = await self._standings(ending, late, since)
+        standings = await self._closer.standings(ending, late, since)
         drop = REPLACED in standings and not pending.signs_in
         record, cookie = None, None
         if drop:
             pass
         elif begins:
-            record, secret = await self._create(pending, since)
-            cookie = self._make_cookie(pending, record, secret, record.created)
+            created = await self._create(pending, since)
+            drop = created is None
+            if created is not None:
+                record, secret = created
+                cookie = self._make_cookie(pending, record, secret, record.created)
         elif pending.ended and pending.cookie_to_remove and UNKNOWN not in standings:
             cookie = self._cookie.render_removal(over_tls=presented.over_tls)
-        await self._end(ending, standings, since)
+        await self._closer.end(ending, standings, since)
         if record is not None:  # which the client gets to know of only now
             self._events.tell(EventKind.STARTED, record.id, record.user)
             if pending.signs_in:
                 self._events.tell(EventKind.SIGNED_IN, record.id, record.user)
         return Saved(record, cookie, drop)
 
-    async def _end(
-        self, records: Sequence[Record], standings: Sequence[Standing], since: float
-    ) -> None:
-        """Delete those of *records* whose token is current."""
-        ending = [r for r, s in zip(records, standings, strict=True) if s is CURRENT]
-        await self._gateway.write_all([Delete(record.id) for record in ending], since)
-        for record in ending:
-            self._endings.tell(record.id)
-            self._events.tell(EventKind.SIGNED_OUT, record.id, record.user)
+    async def _create(self, pending: Pending, since: float) -> tuple[Record, bytes] | None:
+        """Have the store keep a new record; return it and its secret.
 
-    async def _create(self, pending: Pending, since: float) -> tuple[Record, bytes]:
-        """Have the store keep a new record; return it and its secret."""
+        `None` if it is a user's, and was ended by others at once.
+        """
         now = self._clock()
         secret = token.new_secret()
         record = Record(
@@ -225,10 +238,12 @@ class Writer:
             data=pending.changed,
             user=pending.user,
             persistent=pending.persistent,
+            authenticated=pending.authenticated,
             seen=now,
         )
-        self._check_size(record)
-        outcome = await self._gateway.write(Create(record), since)
+        check_size(record, self._max_bytes)
+        entrance = self._admissions.of_new(pending, record)
+        outcome, admission = await self._admissions.write(Create(record), entrance, since)
         if outcome is Outcome.TOO_LARGE:
             raise self._refusal(outcome, pending)
         if outcome is not Outcome.DONE:
@@ -236,14 +251,22 @@ class Writer:
             raise SessionUnavailable(
                 f"store {self._gateway.store.name}: has a new session's id already"
             )
+        if entrance is not None and admission is ENDED:
+            await self._turn_away(entrance, admission, since)
+            return None
+        if entrance is not None and admission is FENCED:
+            await self._admissions.remove(entrance, None, since)
+            raise _fenced()
         return record, secret
 
-    def _check_size(self, record: Record) -> None:
-        if values.surely_fits(record.data, self._max_bytes):
-            return
-        size = len(values.encode(record.data).encode())
-        if size > self._max_bytes:
-            raise SessionTooLarge(size, self._max_bytes, values.largest(record.data))
+    async def _turn_away(self, entrance: Entrance, admission: Admission, since: float) -> Saved:
+        """Let a session be over that its user's record does not let in."""
+        if admission is FENCED:
+            await self._admissions.remove(entrance, EventKind.REVOKED, since)
+        else:
+            self._endings.tell(entrance.id)
+            await self._admissions.withdraw(entrance, since)
+        return Saved(None, gone=True)
 
     def _refusal(self, outcome: Outcome, pending: Pending) -> SessionError:
         """Return what to raise for the outcome of an update that was not applied."""
@@ -260,3 +283,17 @@ class Writer:
             max_age=self._timeouts.left(record, now) if record.persistent else None,
             over_tls=pending.presented.over_tls,
         )
+
+
+def _kind_of(pending: Pending) -> EventKind:
+    """Return what a new token of *pending* is for."""
+    if pending.signs_in:
+        return EventKind.SIGNED_IN
+    return EventKind.ROTATED if pending.authenticated is None else EventKind.CONFIRMED
+
+
+def _fenced() -> SessionConflict:
+    return SessionConflict(
+        "the user was signed out everywhere while he signed in",
+        reason="Signed Out Everywhere, Sign In Again",
+    )

@@ -40,7 +40,8 @@ class Writing:
         pending: dict[int, Update] = {}
         for i, change in enumerate(self._changes):
             if isinstance(change, Update):
-                self.limit = change.limit or self.limit
+                if change.or_create is None:  # a user's record has another limit than sessions
+                    self.limit = change.limit or self.limit
                 if measured_first(change):
                     pending[i] = change
                     continue

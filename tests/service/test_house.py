@@ -22,6 +22,7 @@ STORES_FOR: dict[str, tuple[str, ...]] = {
 """What a layer may import of the stores, where that is not all."""
 
 DRIVERS = {
+    "stores.encrypted": ("cryptography",),
     "stores.mongo": ("motor", "pymongo", "bson", "gridfs"),
     "stores.redis": ("redis", "hiredis"),
     "stores.sql": ("sqlalchemy", "asyncpg", "asyncmy", "aiosqlite"),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -123,25 +126,39 @@ def test_the_groups_are_declared_as_shown() -> None:
     def manager(_: object) -> app.SessionManager:
         return app.SessionManager(MemoryStore(), cookie=app.Cookie("admin"))
 
-    pages = dict.fromkeys(("About", "Cart", "Orders", "Feed", "Admin"), Page)
+    pages = dict.fromkeys(("About", "Cart", "Orders", "Password", "Feed", "Admin"), Page)
     names = {"Group": app.Group, "Route": app.Route, "SessionManager": manager, **pages}
+    names["timedelta"] = timedelta
     routes = eval(blocks("python")[2], names)
     application = app.make_app(app.Config(routes, app.SessionManager(MemoryStore())))
     flags = {
-        e.path: (e.policy.manager is not None, e.policy.authenticated, e.policy.read_only)
+        e.path: (
+            *(e.policy.manager is not None, e.policy.authenticated, e.policy.read_only),
+            e.policy.fresh,
+        )
         for e in application.endpoints
     }
     assert flags == {
-        "/about": (False, False, False),
-        "/shop/cart/<int:item>": (True, False, False),
-        "/account/orders": (True, True, False),
-        "/feed/<path:rest>": (True, False, True),
-        "/admin": (True, False, False),
+        "/about": (False, False, False, None),
+        "/shop/cart/<int:item>": (True, False, False, None),
+        "/account/orders": (True, True, False, None),
+        "/account/password": (True, True, False, timedelta(minutes=15)),
+        "/feed/<path:rest>": (True, False, True, None),
+        "/admin": (True, False, False, None),
     }
 
 
+def test_a_handler_is_tested_as_shown(tmp_path: Path) -> None:
+    (tmp_path / "test_name.py").write_text(blocks("python")[3])
+    command = [sys.executable, "-m", "unittest", "test_name"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "Ran 1 test" in result.stderr
+
+
 def test_the_store_is_swapped_as_shown(start: Start, tmp_path: Path) -> None:
-    shown = blocks("python")[3]
+    shown = blocks("python")[4]
     original = (ROOT / "configure.py").read_text()
     configured, _, _ = original.partition("def configure(")
     for name in ("main.py", "app", "handlers", "stores"):

@@ -11,7 +11,7 @@ import pytest
 from tornado.web import RequestHandler
 
 from app import Group, Route, SessionManager, SessionTooLarge
-from app.sessions.working_copy import is_unsaved
+from app.sessions.saving import is_unsaved
 from stores import MemoryStore
 from tests.helpers.cookies import header_of
 from tests.helpers.pages import Kept, Page, Plain

@@ -182,7 +182,7 @@ async def test_signing_in_keeps_what_was_gathered_under_a_new_token(
 ) -> None:
     await do(browser, 'set cart ["x"]')
     token, before = browser.cookies["session"], (await do(browser))["was"]
-    assert await kinds(browser, store, "sign-in ada") == ["load", "Update"]
+    assert await kinds(browser, store, "sign-in ada") == ["load", "Update", "Update", "load"]
     assert browser.cookies["session"] != token
     assert (await do(browser))["was"] == {**before, "user": "ada"}
     assert (await do(twin(browser, of=token)))["was"]["user"] is None
@@ -190,7 +190,7 @@ async def test_signing_in_keeps_what_was_gathered_under_a_new_token(
 
 @pytest.mark.gen_test
 async def test_signing_in_without_a_session_begins_one(browser: Browser, store: SpyStore) -> None:
-    assert await kinds(browser, store, "sign-in ada") == ["Create"]
+    assert await kinds(browser, store, "sign-in ada") == ["Create", "Update", "load"]
     found = (await do(browser))["was"]
     assert (found["user"], found["data"]) == ("ada", {})
 
@@ -200,7 +200,7 @@ async def test_the_same_user_signing_in_again_keeps_all(browser: Browser, store:
     """Signing in again as the same user keeps all, under a new token."""
     await do(browser, "sign-in ada", "set a 1")
     token, before = browser.cookies["session"], (await do(browser))["was"]
-    assert await kinds(browser, store, "sign-in ada") == ["load", "Update"]
+    assert await kinds(browser, store, "sign-in ada") == ["load", "Update", "load"]
     assert browser.cookies["session"] != token
     assert (await do(browser))["was"] == before
 
@@ -213,7 +213,8 @@ async def test_another_users_sign_in_drops_data_and_record(
     await do(browser, "sign-in ada", "set a 1")
     token, before = browser.cookies["session"], (await do(browser))["was"]
     words = ("set late 1", "sign-in eve", "set e 1")
-    assert await kinds(browser, store, *words) == ["load", "Create", "Delete"]
+    operations = await kinds(browser, store, *words)
+    assert operations == ["load", "Create", "Update", "load", "Delete", "Update"]
     after = (await do(browser))["was"]
     assert (after["user"], after["data"]) == ("eve", {"e": 1})
     assert after["id"] != before["id"]
@@ -223,7 +224,7 @@ async def test_another_users_sign_in_drops_data_and_record(
 @pytest.mark.gen_test
 async def test_signing_out_ends_the_session(browser: Browser, store: SpyStore) -> None:
     await do(browser, "sign-in ada", "set a 1")
-    assert await kinds(browser, store, "sign-out") == ["load", "Delete"]
+    assert await kinds(browser, store, "sign-out") == ["load", "Delete", "Update"]
     assert browser.cookies == {}
     assert (await browser.get("/private")).code == 302
 
@@ -232,7 +233,7 @@ async def test_signing_out_ends_the_session(browser: Browser, store: SpyStore) -
 async def test_signing_out_and_in_within_one_request(browser: Browser, store: SpyStore) -> None:
     await do(browser, "sign-in ada", "set a 1")
     operations = await kinds(browser, store, "sign-out", "sign-in ada")
-    assert operations == ["load", "Create", "Delete"]
+    assert operations == ["load", "Create", "Update", "load", "Delete", "Update"]
     found = (await do(browser))["was"]
     assert (found["user"], found["data"]) == ("ada", {})
 

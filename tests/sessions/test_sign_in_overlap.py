@@ -89,11 +89,16 @@ async def test_a_double_click_on_sign_in_ends_well(in_orders: InOrders) -> None:
             client.send(sign_in("ada", "one")), client.send(sign_in("ada", "two"))
         )
         assert a.id == b.id
-        last = (one, two)[client.order.ended[-1]]
+        # Who was overtaken by the other's token is sent none.
+        last, former = one or two, two if one else None
+        if one and two:
+            last = (one, two)[client.order.ended[-1]]
+            former = (one, two)[client.order.ended[0]]
         found = await client.open(last)
         assert (found.user, dict(found)) == ("ada", {"cart": 1, "one": "ada", "two": "ada"})
-        former = await client.open((one, two)[client.order.ended[0]])
-        assert (former.user, dict(former)) == (None, {})
+        if former is not None:
+            replaced = await client.open(former)
+            assert (replaced.user, dict(replaced)) == (None, {})
 
     assert await in_orders(scenario) >= 6
 
@@ -189,7 +194,8 @@ async def test_many_clicks_on_sign_in_are_all_answered(any_store: Store, clock: 
             *(client.send(sign_in("ada", f"k{number}")) for number in range(10))
         )
         assert [type(answer) for answer in answers] == [tuple] * 10
-        found = await client.open(answers[client.order.ended[-1]][0])
+        cookies = [answers[number][0] for number in client.order.ended]
+        found = await client.open([cookie for cookie in cookies if cookie is not None][-1])
         expected = {"cart": 1, **{f"k{number}": "ada" for number in range(10)}}
         assert (found.user, dict(found)) == ("ada", expected)
 

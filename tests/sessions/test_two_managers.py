@@ -252,5 +252,5 @@ async def test_a_page_of_both_waits_as_long_as_one(serve: Serve, delay: float) -
     shop.delay = admin.delay = delay
     began = time.monotonic()
     assert (await browser.get("/shop/both?set=1")).code == 503
-    assert time.monotonic() - began < 1.4
+    assert time.monotonic() - began < 1.55
     shop.delay = admin.delay = 0.0
