@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
+from stores.applying import has_values
 from stores.contract import (
     Change,
     Create,
@@ -19,6 +20,7 @@ from stores.contract import (
     Record,
     Store,
     StoreUnavailable,
+    Unopened,
     Unreadable,
     Update,
 )
@@ -37,6 +39,8 @@ class _Step(NamedTuple):
     to_old: bool
     new: Answer | None
     old: Answer | None
+    is_last: bool = True
+    """Whether the change is applied by this, when it is done."""
 
     @property
     def there(self) -> Answer | None:
@@ -141,10 +145,13 @@ class MovingChanges:
     ) -> _Step | Outcome | StoreUnavailable:
         """Return what to send for a change, or its answer if that is known already."""
         change = self._changes[i]
+        if isinstance(change, Delete):  # it names the record, whose values need not open
+            new = new.record if isinstance(new, Unopened) else new
+            old = old.record if isinstance(old, Unopened) else old
         if isinstance(new, StoreUnavailable):
             return new
         if isinstance(change, Create):
-            if new is not None or isinstance(old, Unreadable) or _is_there(old):
+            if new is not None or isinstance(old, Unreadable | Unopened) or _is_there(old):
                 return Outcome.EXISTS
             # An id is random: nobody's session has to wait for the old store's answer.
             return _Step(i, change, not self._moves, new, old)
@@ -179,14 +186,14 @@ class MovingChanges:
         begin = old if isinstance(old, Record) and not is_mark(old) else change.or_create
         if begin is None:
             return Outcome.MISSING
+        if moves and i in self._applied_in_old and _is_made(change, begin):
+            return _Step(i, Update(change.id, or_create=begin), False, None, old, is_last=False)
         if moves:
-            if _is_made(change, begin):  # in the old store, by this call
-                change = change._replace(rotation=None)
             return _Step(i, change._replace(or_create=begin), False, None, old)
         if isinstance(old, Record) and is_mark(old):
             anew = beginning_anew(old, change)
-            return anew if isinstance(anew, Outcome) else _Step(i, anew, True, None, old)
-        return _Step(i, change, True, None, old)
+            return anew if isinstance(anew, Outcome) else _Step(i, anew, True, None, old, False)
+        return _Step(i, change, True, None, old, is_last=False)
 
     def _decide_end(
         self, i: int, change: Delete, new: Answer | None, old: Answer | None
@@ -219,18 +226,14 @@ class MovingChanges:
             return outcome is not Outcome.DONE or isinstance(step.change, Delete)
         if isinstance(change, Create):
             return False
-        if step.to_old and outcome is Outcome.DONE:
-            self._applied_in_old.add(step.number)
-            return True
+        if outcome is Outcome.DONE:
+            if step.to_old:
+                self._applied_in_old.add(step.number)
+            return not step.is_last
         if is_mark(step.there):
             return outcome in (Outcome.CONFLICT, Outcome.MISSING)
-        rotation = change.rotation
-        if rotation is None:
-            return False
-        if outcome is Outcome.DONE:
-            return isinstance(step.change, Update) and step.change.rotation is None
         before = step.before or change.or_create
-        return outcome is Outcome.CONFLICT and before is not None and rotation.expects(before)
+        return outcome is Outcome.CONFLICT and before is not None and _expects(change, before)
 
     async def _call_off(self, steps: Sequence[_Step]) -> None:
         """Remove the calls for what is in the new store now. Others may be needed by others yet."""
@@ -251,11 +254,17 @@ def _is_there(answer: Answer | None) -> bool:
     return isinstance(answer, Record) and not is_mark(answer)
 
 
-def _is_made(change: Update, there: Answer) -> bool:
-    """Tell whether the rotation of *change*, if it has one, is that of what is there."""
-    rotation = change.rotation
-    return (
-        rotation is not None
-        and isinstance(there, Record)
-        and there.secret_hash == rotation.secret_hash
+def _expects(change: Update, record: Record) -> bool:
+    """Tell whether *change* is to be applied to *record*."""
+    return (change.rotation is None or change.rotation.expects(record)) and has_values(
+        record, change.expected
     )
+
+
+def _is_made(change: Update, there: Answer) -> bool:
+    """Tell whether *there* is the record after a change that could not be applied to it again."""
+    if not isinstance(there, Record):
+        return False
+    if change.rotation is not None:
+        return there.secret_hash == change.rotation.secret_hash
+    return bool(change.expected) and has_values(there, change.set)

@@ -10,10 +10,7 @@ import time
 from hashlib import sha256
 
 from stores.applying import apply_change
-from stores.contract import Outcome, Record, Rotation, Unreadable, Update
-
-ENDED = b"\xff" * 32
-"""The mark's `Record.secret_hash`, which no token has: nobody finds a secret with this hash."""
+from stores.contract import ENDED, Outcome, Record, Rotation, Unreadable, Update
 
 MARGIN = 3600.0
 """Seconds by which a mark outlives the record, for those whose clocks are behind."""
@@ -69,6 +66,7 @@ def beginning_anew(mark: Record, update: Update) -> Update | Outcome:
         ),
         record.seen,
         update.limit,
+        uncounted=update.uncounted,
     )
 
 

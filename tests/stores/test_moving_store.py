@@ -13,8 +13,17 @@ from app import SessionManager, SessionUnavailable
 from app.sessions import token
 from app.sessions.gateway import Gateway
 from stores import ConfigurationError, MemoryStore, MovingStore, StoreUnavailable, open_store
-from stores.contract import Create, Delete, Outcome, Store, Unreadable, Update
-from stores.moving_mark import ENDED
+from stores.contract import (
+    ENDED,
+    Create,
+    Delete,
+    Outcome,
+    Record,
+    Store,
+    Unopened,
+    Unreadable,
+    Update,
+)
 from tests.helpers.records import (
     load_record,
     load_records,
@@ -282,6 +291,60 @@ async def test_what_the_new_store_cannot_read_can_end() -> None:
     await new.write([Create(record)])
     assert await store.write([Delete(record.id)]) == [DONE]
     assert await store.load([record.id]) == {}
+
+
+class UnopenedStore(MemoryStore):
+    """Has not the key for what it has."""
+
+    async def load(self, ids: object) -> dict[bytes, Unopened]:  # type: ignore[override]
+        found = await super().load(ids)  # type: ignore[arg-type]
+        return {id: Unopened("no such key", record) for id, record in found.items()}
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("where", ["new", "old"])
+async def test_what_does_not_open_stays_unless_it_is_named(where: str) -> None:
+    sealed, other, record = UnopenedStore(), MemoryStore(), make_record()
+    await sealed.write([Create(record)])
+    store = MovingStore(sealed, other) if where == "new" else MovingStore(other, sealed)
+    (answer,) = (await store.load([record.id])).values()
+    assert isinstance(answer, Unopened)
+    assert await store.write([Create(record)]) == [EXISTS]
+    (outcome,) = await store.write([Update(record.id, {"n": 1})])
+    assert isinstance(outcome, Unopened)
+    assert await store.write([Delete(record.id)]) == [DONE]
+    assert await other.load([record.id]) == {} or where == "old"
+    (mark,) = (await store.new.load([record.id])).values()
+    assert isinstance(mark, Record | Unopened)
+    assert (mark.record if isinstance(mark, Unopened) else mark).secret_hash == ENDED
+
+
+# All of them
+
+
+@pytest.mark.gen_test
+async def test_a_scan_returns_what_is_in_both_stores_once(two: Two) -> None:
+    old, new, moved, ended = ([make_record() for _ in range(8)] for _ in range(4))
+    await two.old.inner.write([Create(record) for record in (*old, *moved, *ended)])
+    await two.new.inner.write([Create(record) for record in new])
+    await two.store.write([Update(record.id, {"moved": 1}) for record in moved])
+    await two.store.write([Delete(record.id) for record in ended])
+    found: dict[bytes, object] = {}
+    after, steps = None, 0
+    while steps == 0 or after is not None:
+        page = await two.store.scan(after, 5)
+        assert not found.keys() & page.found.keys()
+        found |= page.found
+        after, steps = page.after, steps + 1
+        # What moves between two steps neither comes again nor is left out.
+        await two.store.write([Update(record.id, {"n": steps}) for record in old[steps:][:1]])
+    assert found.keys() == {record.id for record in (*old, *new, *moved)}
+    for record in moved:
+        there = found[record.id]
+        assert isinstance(there, Record)
+        assert there.data == {"moved": 1}
+    assert await two.store.count(exact=True) == (24, True)
+    assert not (await two.store.count()).is_exact
 
 
 # What it is
