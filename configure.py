@@ -6,6 +6,7 @@ from tornado.options import OptionParser
 
 from app import Config, Cookie, Group, Route, SessionManager
 from handlers.health import Health, Ready
+from handlers.page.routes import PAGE
 from handlers.sessions import DeleteSession, GetName, SetName
 from stores import open_store
 
@@ -20,6 +21,7 @@ ROUTES = Group(
         Route("del", DeleteSession, name="delete-session"),
         sessions=True,
     ),
+    PAGE,  # the page at /, an example without passwords: delete this line, and all of it is gone
 )
 
 
@@ -28,7 +30,12 @@ def configure(options: OptionParser) -> Config:
     return Config(
         routes=ROUTES,
         sessions=SessionManager(
-            open_store(options.store),  # or MemoryStore(), MongoStore("mongodb://...")
+            open_store(  # or MemoryStore(), MongoStore("mongodb://...")
+                options.store,
+                options.session_keys,  # without keys, values are kept in plain text
+                seal_with=options.session_seal_with,
+                accept_plain=options.session_accept_plain,
+            ),
             cookie=Cookie(name=options.session_cookie),
             idle_timeout=options.session_idle_timeout,
             lifetime=options.session_lifetime,

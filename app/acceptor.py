@@ -108,8 +108,9 @@ class Acceptor:
         if self._calm is None:
             log.warning(
                 "no room for more connections (%s): new ones wait until others end; "
-                "see --max-connections and the limit of open files",
+                "see %s and the limit of open files",
                 reason,
+                self._connections.bounded_by,
             )
         else:
             self._calm.cancel()

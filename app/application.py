@@ -11,10 +11,11 @@ from typing import Any
 import tornado.web
 from tornado.httputil import HTTPServerRequest
 
-from app.access_log import log_request
+from app.access_log import AccessLog
 from app.activity import Activity
 from app.origin import replace_unreadable
 from app.readiness import Readiness
+from app.request_counts import RequestCounts
 from app.route_compiler import compile_default, compile_routes
 from app.routing import Endpoint, Group
 from app.sessions.errors import ConfigurationError, SessionUnavailable
@@ -26,7 +27,7 @@ from app.watch import Watches
 
 DEFAULTS: Mapping[str, Any] = {
     "cross_origin_protection": True,
-    "log_function": log_request,
+    "log_function": AccessLog(),
     # A peer that is gone without a word is found out, and none may send what fills the memory.
     "websocket_ping_interval": 30,
     "websocket_max_message_size": 1_000_000,
@@ -82,12 +83,13 @@ class Application(tornado.web.Application):
             settings["default_handler_class"] = default.target
         managers = config.managers
         check_xsrf_cookie(managers, settings)
-        tell_of_static_files(config.routes.authenticated is True, settings)
+        tell_of_static_files(bool(config.routes.authenticated or config.routes.fresh), settings)
         super().__init__([e.rule for e in endpoints], **settings)
         self.endpoints = endpoints
         self.managers = managers
         served = endpoints if default is None else (*endpoints, default)
         self.activity = Activity(endpoint.target for endpoint in served)
+        self.requests = RequestCounts()
         self.watches = Watches()
         self.readiness = Readiness(self.managers)
         self.forwarded: Callable[[HTTPServerRequest], None] | None = None
@@ -108,6 +110,11 @@ class Application(tornado.web.Application):
         await self.watches.stop()
         for manager in self.managers:
             await manager.close()
+
+    def log_request(self, handler: tornado.web.RequestHandler) -> None:
+        """Count a request that has ended, and log it."""
+        self.requests.note(handler)
+        self.settings["log_function"](handler)
 
     def get_handler_delegate(
         self,

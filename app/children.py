@@ -12,8 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from tornado.process import cpu_count
+from typing import NamedTuple
 
 from app.listening import UnixSocket
 from app.supervisor import Supervisor, stop_signals
@@ -40,13 +39,22 @@ class Restarts:
         return min(self.first * 2 ** (short_lives - 1), self.longest) if short_lives else 0.0
 
 
+class Inherited(NamedTuple):
+    """What a child has of its parent."""
+
+    number: int
+    """Its place among the children, from 0 on; who is started in the place of a dead one has it."""
+    told: int
+    """The end of the pipe that tells it to stop."""
+
+
 def fork(
     processes: int,
     announce: Callable[[], None],
     restarts: Restarts | None = None,
     sockets: Sequence[socket.socket] = (),
-) -> int | None:
-    """Go on in *processes* children (0: one a core); return in each what tells it to stop.
+) -> Inherited | None:
+    """Go on in *processes* children, and return in these what each has of its parent.
 
     The parent stays behind, restarts children that die, and on SIGTERM, SIGINT or SIGHUP lets them
     all stop: it closes a pipe of which each child has the other end, so that they stop too when the
@@ -56,7 +64,7 @@ def fork(
     """
     if processes == 1:
         return None
-    parent = _Parent(processes or cpu_count(), restarts or Restarts(), sockets)
+    parent = _Parent(processes, restarts or Restarts(), sockets)
     announce()
     return parent.run()
 
@@ -93,14 +101,14 @@ class _Parent:
             signal.signal(signum, self._stop)
         signal.signal(signal.SIGCHLD, _note)
 
-    def run(self) -> int:
+    def run(self) -> Inherited:
         log.info("starting %d processes", len(self._children))
         self._supervisor.tell("READY=1")
         while self._children:
             for child in self._children:
                 due = not child.pid and not self._stopping and child.due <= time.monotonic()
                 if due and self._start(child):
-                    return self._told
+                    return Inherited(child.number, self._told)
             self._sleep()
             self._reap()
         for listening in self._sockets:

@@ -52,6 +52,7 @@ class ClientStream(IOStream):
         self.seen = (Phase.IDLE, 1)
         self.since = 0.0
         super().__init__(connection)
+        super().set_nodelay(True)
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         try:
@@ -79,6 +80,14 @@ class ClientStream(IOStream):
             self.unsent -= count
         return count
 
+    def set_nodelay(self, value: bool) -> None:
+        """Leave it on, as it is from the beginning; a WebSocket may turn it off.
+
+        Tornado turns it on at the end of each answer and off again after it.
+        """
+        if not self.serves_http:
+            super().set_nodelay(value)
+
     def close_fd(self) -> None:
         super().close_fd()
         self._on_close(self)
@@ -95,6 +104,7 @@ class Connections:
         self, limits: Limits, in_flight: Callable[[], Iterable[HTTPServerRequest]]
     ) -> None:
         self.most = limits.connections()
+        self.bounded_by = limits.bounded_by
         self.on_close: Callable[[], None] = lambda: None
         self._in_flight = in_flight
         self._streams: set[ClientStream] = set()

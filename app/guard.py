@@ -1,4 +1,4 @@
-"""Who may come in to a group with `authenticated=True`, and what everybody else is answered."""
+"""Who may come in to a group with `authenticated=True` or `fresh=`, and what all others get."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from tornado.web import Finish, RequestHandler
 
 from app.current_user import knows_its_user, refuse_awaitable
 from app.default_headers import NO_HEADERS, PRIVATE, set_defaults
+from app.freshness import is_fresh
 from app.policy import SessionPolicy
 from app.sessions.errors import NotAuthenticated, SessionConflict, SessionUnavailable
 from app.sessions.manager import SessionManager
+from app.sessions.saving import save
 from app.sessions.session import Session
-from app.sessions.working_copy import refuse_replaced, save
+from app.sessions.working_copy import refuse_replaced
 
 
 def guarded(handler: type[RequestHandler], policy: SessionPolicy) -> dict[str, Any]:
@@ -29,14 +31,16 @@ def guarded(handler: type[RequestHandler], policy: SessionPolicy) -> dict[str, A
 
     async def come_in(self: Any) -> bool:
         """Return whether it is a user who came in, rather than a preflight."""
-        session = None
-        if by_session and "get_current_user" not in vars(self) and not is_preflight(self):
+        session, user = None, None
+        asks_session = by_session and "get_current_user" not in vars(self)
+        if (asks_session or policy.fresh is not None) and not is_preflight(self):
             session = await load(self, cast(SessionManager, policy.manager), policy)
             if session.live:
                 await save(session)  # extends its life
-        user = session.user if session is not None else self.current_user
-        admit(self, policy, user, session)
-        return bool(user)
+            user = session.user
+        if session is None or not asks_session:
+            user = self.current_user
+        return admit(self, policy, user, session)
 
     @functools.wraps(handler.prepare)
     async def prepare(self: Any) -> None:
@@ -100,8 +104,8 @@ def headers_of(error: BaseException | None) -> Mapping[str, str]:
 
 def admit(
     handler: RequestHandler, policy: SessionPolicy, user: Any, session: Session | None
-) -> None:
-    """Return if *user* is somebody; else raise what the client is answered.
+) -> bool:
+    """Return whether *user* may come in, rather than a preflight; else raise what is answered.
 
     A CORS preflight carries no credentials (Fetch, section 3.2.2): it is the handler's to answer.
     Raises `TypeError` for an awaitable, which would be somebody in any case.
@@ -111,16 +115,24 @@ def admit(
     if user:
         if inspect.isawaitable(user):
             refuse_awaitable(handler, user)
-        return
+        if policy.fresh is None or is_fresh(session, user, policy.fresh):
+            return True
     if is_preflight(handler):
-        return
+        return False
     if session is not None:
         refuse_replaced(session)
     request = handler.request
     if is_navigation(request) and (url := _login_url(handler)) and not _leads_back(url, request):
-        handler.redirect(_with_next(url, request))
+        url = _with_next(url, request)
+        # The login page has to do with a user who is signed in.
+        handler.redirect(_with_query(url, "reauthenticate=1") if user else url)
         raise Finish
     realm = "login" if policy.manager is None else policy.manager.cookie.name
+    if user and policy.fresh is not None:
+        raise NotAuthenticated(
+            f"group {policy.group} takes users only who proved who they are within {policy.fresh}",
+            *(realm, int(policy.fresh.total_seconds())),
+        )
     raise NotAuthenticated(f"group {policy.group} takes signed-in users only", realm)
 
 
@@ -178,4 +190,9 @@ def _with_next(url: str, request: HTTPServerRequest) -> str:
     if elsewhere.scheme or elsewhere.netloc:
         uri = f"{request.protocol}://{request.host}{uri}"
     # Tornado reads a request's line as Latin-1.
-    return f"{url}?{urlencode({'next': uri}, encoding='latin-1')}"
+    return _with_query(url, urlencode({"next": uri}, encoding="latin-1"))
+
+
+def _with_query(url: str, query: str) -> str:
+    before, hash, fragment = url.partition("#")
+    return f"{before}{'&' if '?' in before else '?'}{query}{hash}{fragment}"

@@ -35,6 +35,9 @@ class Limits:
     max_connections: int = 0
     """Open connections; 0 is as many as the process has file descriptors for."""
 
+    bounded_by: str = "--max-connections"
+    """Where its user looks when there is no room for more of them."""
+
     def connections(self) -> int:
         """Return how many connections may be open."""
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

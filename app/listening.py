@@ -80,19 +80,30 @@ class Place:
         return context
 
 
-def listen(port: int, address: str, *, reuse_port: bool = False) -> list[socket.socket]:
-    """Bind *port* (0: any free one) on *address* ("": all). Raises `CannotListen`."""
+def listen(
+    port: int,
+    address: str,
+    *,
+    reuse_port: bool = False,
+    port_option: str = "--port",
+    address_option: str = "--address",
+) -> list[socket.socket]:
+    """Bind *port* (0: any free one) on *address* ("": all). Raises `CannotListen`.
+
+    Its text names the options by which the user chooses others.
+    """
     host = address[1:-1] if address.startswith("[") and address.endswith("]") else address
     try:
         return bind_sockets(port, host or None, backlog=BACKLOG, reuse_port=reuse_port)
     except OSError as error:
         where = f"port {port} on {address or 'all addresses'}"
         if error.errno == errno.EADDRINUSE:
-            raise CannotListen(f"{where} is in use; choose another with --port") from None
+            raise CannotListen(f"{where} is in use; choose another with {port_option}") from None
         reason = error.strerror or str(error)
-        raise CannotListen(f"cannot listen on {where}: {reason}; see --port, --address") from None
+        see = f"see {port_option}, {address_option}"
+        raise CannotListen(f"cannot listen on {where}: {reason}; {see}") from None
     except UnicodeError:
-        raise CannotListen(f"{address!r} is not an address; see --address") from None
+        raise CannotListen(f"{address!r} is not an address; see {address_option}") from None
     except ValueError as error:  # no SO_REUSEPORT
         raise CannotListen(f"--reuse-port: {error}") from None
 

@@ -10,14 +10,16 @@ from tornado.web import Finish, RequestHandler
 
 from app.current_user import Assigned, Identity, property_behind, refuse_awaitable
 from app.default_headers import PRIVATE, set_defaults
+from app.freshness import is_fresh
 from app.guard import admit, load
 from app.policy import SessionPolicy
 from app.sessions.errors import SessionsOff, SessionUnavailable
 from app.sessions.manager import SessionManager
 from app.sessions.pending import Presented
+from app.sessions.saving import save
 from app.sessions.session import Session
 from app.sessions.stage import Stage
-from app.sessions.working_copy import go_along, refuse_cookies, save, waited
+from app.sessions.working_copy import go_along, refuse_cookies, waited
 from app.websocket import SessionWebSocket
 
 
@@ -94,7 +96,8 @@ class SessionMixin(SessionWebSocket):
             if own.user is not None:
                 set_defaults(self, PRIVATE)
             if policy.authenticated:
-                if not self.current_user:
+                user = self.current_user
+                if not user or (policy.fresh and not is_fresh(own, user, policy.fresh)):
                     if own.live:
                         await save(own)  # extends it: whoever is refused has presented it, too
                 elif own.user is None:

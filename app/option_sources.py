@@ -20,8 +20,8 @@ from app.secret_texts import is_secret, without_credentials
 
 PREFIX = "SERVICE_"
 
-SHORT = {"port": "PORT", "store": "SESSION_STORE"}
-"""Variables that hosting services set, and the one with the password; the longer ones go first."""
+SHORT = {"port": "PORT", "store": "SESSION_STORE", "session-keys": "SESSION_KEYS"}
+"""Variables that hosting services set, and those of secrets; the longer ones go first."""
 
 FILE = "_FILE"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,3 +21,5 @@ class SessionPolicy:
     """Path of the route's group, for messages."""
     decided_by: str
     """Path of the group whose `sessions` flag is in force, or "" when none has one."""
+    fresh: timedelta | None = None
+    """How long ago the user may have proved who he is; whoever has it is *authenticated*, too."""

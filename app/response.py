@@ -22,16 +22,17 @@ from tornado.web import Finish, HTTPError, RequestHandler
 from app.default_headers import NO_HEADERS
 from app.guard import headers_of
 from app.policy import SessionPolicy
+from app.preview import shows_page
 from app.sessions.errors import SessionUnavailable
+from app.sessions.flash import take_shown
 from app.sessions.manager import SessionManager
+from app.sessions.saving import is_unsaved, save
 from app.sessions.session import Session
 from app.sessions.working_copy import (
     discard,
     freeze,
     freeze_unchanged,
-    is_unsaved,
     refuse_cookies,
-    save,
     show_error_page,
     take_cookie,
 )
@@ -140,6 +141,8 @@ class SessionResponse(_Handler):
                 if not streaming:
                     freeze(session)
                 if status < 500:
+                    if session._shown and shows_page(self.request, status):
+                        take_shown(session)
                     await save(session)
                 else:
                     await _extend(session)
@@ -169,7 +172,9 @@ class SessionResponse(_Handler):
             return  # in the latter case the store need not be asked again
         if isinstance(error, (Finish, StreamClosedError)):  # a client that left changes nothing
             await self._session_save(self.get_status())
-        else:
+        else:  # an error page takes the place of what the handler has shown
+            for session in self._session_all:
+                session._shown = frozenset()
             await self._session_save(error.status_code if isinstance(error, HTTPError) else 500)
 
     def _session_run(

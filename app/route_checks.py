@@ -53,6 +53,11 @@ def check_handler(endpoint: Endpoint) -> None:
                 f"write class {handler.__name__}(SessionMixin, RequestHandler)"
             )
     policy = endpoint.policy
+    if policy.fresh is not None and policy.manager is None:
+        raise ConfigurationError(
+            f"group {group}: fresh={policy.fresh}, but sessions are off, and only a session knows "
+            "when its user proved who he is; set sessions=True, or fresh=False"
+        )
     if policy.authenticated and policy.manager is None and not knows_its_user(handler):
         raise ConfigurationError(
             f"group {group}: authenticated=True, but sessions are off and {handler.__name__} has "

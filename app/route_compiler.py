@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 from app.paths import PathTemplate
@@ -113,16 +114,37 @@ def _policy(
             raise ConfigurationError(
                 f"group {path}: {name}=True, but sessions are off; set sessions=True on it"
             )
+    fresh = _fresh(group, path, inherited)
+    authenticated = group.authenticated
+    if authenticated is None:
+        authenticated = inherited.authenticated or fresh is not None
     # Flags go on through a group without sessions, to one below that turns them on again.
     return SessionPolicy(
         manager=manager,
         read_only=inherited.read_only if group.read_only is None else group.read_only,
-        authenticated=inherited.authenticated
-        if group.authenticated is None
-        else group.authenticated,
+        authenticated=authenticated,
         group=path,
         decided_by=decided_by,
+        fresh=fresh,
     )
+
+
+def _fresh(group: Group, path: str, inherited: SessionPolicy) -> timedelta | None:
+    fresh = group.fresh
+    if fresh is None:
+        fresh = inherited.fresh or False
+    elif not (fresh is False or (isinstance(fresh, timedelta) and fresh > timedelta(0))):
+        raise ConfigurationError(
+            f"group {path}: fresh is {fresh!r}; it is a timedelta above zero, False or None"
+        )
+    if fresh is False:
+        return None
+    if group.authenticated is False:
+        raise ConfigurationError(
+            f"group {path}: authenticated=False, but fresh={fresh} takes signed-in users only; "
+            "set fresh=False, too, or leave authenticated out"
+        )
+    return fresh
 
 
 def _endpoint(route: Route, group: str, prefix: str, policy: SessionPolicy) -> Endpoint:

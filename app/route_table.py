@@ -22,7 +22,7 @@ def format_routes(endpoints: Iterable[Endpoint], default: Endpoint | None = None
                 endpoint.path if endpoint is not default else "(any other)",
                 f"{route.handler.__module__}.{route.handler.__qualname__}",
                 route.name or "-",
-                _flags(endpoint.policy),
+                flags(endpoint.policy),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -32,12 +32,15 @@ def format_routes(endpoints: Iterable[Endpoint], default: Endpoint | None = None
     )
 
 
-def _flags(policy: SessionPolicy) -> str:
+def flags(policy: SessionPolicy) -> str:
+    """Return the flags of *policy* in words."""
     if policy.manager is not None:
         sessions = f"on (cookie {policy.manager.cookie.name}, by group {policy.decided_by})"
     else:
         sessions = f"off (sessions=False on {policy.decided_by})" if policy.decided_by else "off"
-    flags = ["authenticated"] if policy.authenticated else []
+    words = ["authenticated"] if policy.authenticated else []
+    if policy.fresh is not None:
+        words.append(f"fresh ({policy.fresh})")
     if policy.read_only and policy.manager is not None:
-        flags.insert(0, "read_only")
-    return ", ".join([sessions, *flags])
+        words.insert(0, "read_only")
+    return ", ".join([sessions, *words])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 
 from tornado.routing import Rule
 from tornado.web import RequestHandler
@@ -51,6 +52,8 @@ class Group:
     *read_only*: sessions are loaded, but never written or extended; an assignment raises.
     *authenticated*: the handlers run for a signed-in user only, with the mixin or without it.
     Nobody is sent to the setting `login_url`, or answered 401.
+    *fresh*: besides, the user must have proved within that time who he is, by `session.sign_in` or
+    `session.confirm`. It turns *authenticated* on, and needs sessions. `False` turns it off.
     """
 
     def __init__(
@@ -60,12 +63,14 @@ class Group:
         sessions: bool | SessionManager | None = None,
         read_only: bool | None = None,
         authenticated: bool | None = None,
+        fresh: timedelta | Literal[False] | None = None,
     ) -> None:
         self.prefix = prefix
         self.children = children
         self.sessions = sessions
         self.read_only = read_only
         self.authenticated = authenticated
+        self.fresh = fresh
 
 
 @dataclass(frozen=True)

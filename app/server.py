@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.application import Application
 from app.forwarded import TrustedProxies, warn_of_ignored
@@ -31,6 +32,13 @@ class Stopping:
     """At most, for requests in flight and WebSockets to end."""
 
 
+class Exposed(Protocol):
+    """What shows elsewhere what an application does."""
+
+    async def stop(self) -> None:
+        """Show it no longer."""
+
+
 async def serve(
     make: Callable[[], Application],
     sockets: list[socket.socket],
@@ -42,12 +50,14 @@ async def serve(
     handed_over: bool = False,
     parent: int | None = None,
     announce: Callable[[], None] | None = None,
+    expose: Callable[[Application], Exposed] | None = None,
 ) -> None:
     """Serve what *make* returns until a signal of `stop_signals` or the end of the pipe *parent*.
 
     *trusted_proxies* are believed, and others are not, whatever *xheaders* says.
     *handed_over* says that the sockets are a supervisor's, and go on when this process has ended.
-    *announce* is called when it serves and can be told to stop.
+    *announce* is called when it serves and can be told to stop. *expose* shows elsewhere what the
+    application does, until it has stopped.
     """
     stopping = stopping or Stopping()
     supervisor = Supervisor() if parent is None else None  # the parent has one
@@ -62,6 +72,7 @@ async def serve(
     application.forwarded = trusted_proxies or (None if xheaders else warn_of_ignored())
     server = Server(application, limits or Limits(), xheaders=xheaders and trusted_proxies is None)
     server.add_sockets(sockets)
+    exposed = None if expose is None else expose(application)
     if announce is not None:
         announce()
     if supervisor is not None:
@@ -86,6 +97,8 @@ async def serve(
         last = not handed_over and (parent is None or await _ends(parent))
         await drain(server, application, stopping.drain, last=last)
     finally:
+        if exposed is not None:
+            await exposed.stop()
         await application.close()
 
 

@@ -39,6 +39,21 @@ define(
     help="log with each request the public id of its session, and its user",
 )
 define(
+    "metrics_port",
+    type=int,
+    metavar="PORT",
+    group="service",
+    help="port to answer Prometheus on, /metrics; each further process takes the next one; "
+    "0 takes free ones",
+)
+define(
+    "metrics_address",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    group="service",
+    help="address to answer it on; empty for all",
+)
+define(
     "config",
     type=str,
     metavar="FILE",
@@ -53,6 +68,27 @@ define(
     help="where sessions are kept: memory:, mongodb://host/database, redis://host, "
     "postgresql://user@host/database, mysql://..., sqlite:///file; the variable SESSION_STORE "
     "keeps a password off the command line",
+)
+define(
+    "session_keys",
+    default="",
+    metavar="KEYS",
+    group=SESSION,
+    help="keys that seal the values of sessions, NUMBER:KEY in each line; the variable "
+    "SESSION_KEYS_FILE names a file of them and keeps them off the command line",
+)
+define(
+    "session_seal_with",
+    type=int,
+    metavar="NUMBER",
+    group=SESSION,
+    help="which of the keys seals; without it, the highest",
+)
+define(
+    "session_accept_plain",
+    default=False,
+    group=SESSION,
+    help="read values that are not sealed, for the time until all are",
 )
 define("session_cookie", default="session", metavar="NAME", group=SESSION, help="the cookie's name")
 define(

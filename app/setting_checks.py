@@ -49,11 +49,14 @@ def _check_login_url(endpoints: Iterable[Endpoint], url: object) -> None:
     for endpoint in endpoints:
         if endpoint.template.arguments(literal(path)) is None:
             continue
-        if endpoint.policy.authenticated and not knows_its_user(endpoint.route.handler):
+        policy = endpoint.policy
+        is_closed = policy.authenticated and not knows_its_user(endpoint.route.handler)
+        if is_closed or policy.fresh is not None:
+            and_not_fresh = "" if policy.fresh is None else ", fresh=False"
             raise ConfigurationError(
-                f"group {endpoint.policy.group}: the setting login_url leads to {endpoint.path}, "
+                f"group {policy.group}: the setting login_url leads to {endpoint.path}, "
                 "which takes signed-in users only, so that nobody could sign in; put its route "
-                "into a group with authenticated=False"
+                f"into a group with authenticated=False{and_not_fresh}"
             )
         return
 

@@ -5,7 +5,7 @@
     async def test_the_cart_is_kept():
         async with Site(Config(ROUTES, SessionManager(MemoryStore()))) as site:
             browser = site.browser()
-            await browser.post("/cart/7")
+            await browser.post("/cart", form={"item": "7"})
             assert await browser.text("/cart") == "7"
             await browser.sign_in("ada")
             assert await browser.text("/orders") == "none yet"
@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
@@ -114,8 +116,12 @@ class Browser:
             self._keep(header)
         return response
 
-    async def post(self, path: str, **options: Any) -> HTTPResponse:
-        """Send a POST; *body* is the form's content, URL-encoded."""
+    async def post(
+        self, path: str, form: Mapping[str, str] | None = None, **options: Any
+    ) -> HTTPResponse:
+        """Send a POST, of the fields of *form* or else of a *body*."""
+        if form is not None:
+            options["body"] = urlencode(form)
         return await self.get(path, method="POST", **options)
 
     async def text(self, path: str, **options: Any) -> str:
@@ -131,7 +137,13 @@ class Browser:
         The session is of the application's only manager, or of *manager*.
         """
         if manager is None:
-            (manager,) = self.site.application.managers
+            managers = self.site.application.managers
+            if len(managers) != 1:
+                raise ValueError(
+                    f"the site has {len(managers)} session managers: "
+                    "write sign_in(user, manager) with that of a group"
+                )
+            (manager,) = managers
         session = await manager.load(self._header())
         session.sign_in(user)
         self._keep(str(await session.commit()))

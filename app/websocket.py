@@ -13,8 +13,9 @@ from tornado.websocket import WebSocketHandler
 
 from app.response import SessionResponse
 from app.sessions.manager import SessionManager
+from app.sessions.saving import is_saving, is_unsaved, settle
 from app.sessions.session import Session
-from app.sessions.working_copy import end, is_saving, is_unsaved, move_to_socket, settle
+from app.sessions.working_copy import end, move_to_socket
 from app.watch import Watches
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stores.applying import apply_change
-from stores.contract import Change, Outcome, Record, Store, StoreUnavailable
+from stores.contract import Change, Outcome, Page, Record, Store, StoreUnavailable
+from stores.cursor import id_after, page_of
 
 
 class JSONFileStore(Store):
@@ -47,6 +48,11 @@ class JSONFileStore(Store):
         expired = [id for id, record in self.records.items() if record.expires < now][:limit]
         self.replace({id: r for id, r in self.records.items() if id not in expired})
         return len(expired)
+
+    async def scan(self, after: str | None = None, limit: int = 500) -> Page:
+        behind = id_after(after)
+        ids = sorted(id for id in self.records if id > behind)[:limit]
+        return page_of({id: self.records[id] for id in ids}, limit)
 
     def replace(self, records: dict[bytes, Record]) -> None:
         draft = self.path.with_suffix(".new")

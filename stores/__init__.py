@@ -7,12 +7,15 @@ from stores.contract import ConfigurationError as ConfigurationError
 from stores.contract import Store as Store
 from stores.contract import StoreUnavailable as StoreUnavailable
 from stores.memory import MemoryStore as MemoryStore
+from stores.moving import MovingStore as MovingStore
 from stores.url import open_store as open_store
 
 __all__ = [
     "ConfigurationError",
+    "EncryptedStore",
     "MemoryStore",
     "MongoStore",
+    "MovingStore",
     "RedisStore",
     "SQLStore",
     "Store",
@@ -21,11 +24,13 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from stores.encrypted import EncryptedStore as EncryptedStore
     from stores.mongo import MongoStore as MongoStore
     from stores.redis import RedisStore as RedisStore
     from stores.sql import SQLStore as SQLStore
 else:  # a type checker that saw `__getattr__` would take any name for one of this module
-    _ON_DEMAND = {d.store: d for d in (drivers.MONGODB, drivers.REDIS, drivers.SQL)}
+    _PACKAGES = (drivers.MONGODB, drivers.REDIS, drivers.SQL, drivers.ENCRYPTION)
+    _ON_DEMAND = {package.store: package for package in _PACKAGES}
 
     def __getattr__(name: str) -> object:
         """Import a store when it is first asked for, so that nobody needs another's driver."""

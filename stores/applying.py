@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from stores.contract import Change, Create, Delete, Outcome, Record
-from stores.json_text import size_of
+from collections.abc import Mapping
+
+from stores.contract import JSON, MAX_DATA, Change, Create, Delete, Outcome, Record
+from stores.json_text import encode, size_of
 
 
 def apply_change(record: Record | None, change: Change) -> tuple[Outcome, Record | None]:
@@ -20,7 +22,19 @@ def apply_change(record: Record | None, change: Change) -> tuple[Outcome, Record
         return Outcome.MISSING, None
     if change.rotation is not None and not change.rotation.expects(before):
         return Outcome.CONFLICT, record
+    if change.expected and not has_values(before, change.expected):
+        return Outcome.CONFLICT, record
     after = change.applied_to(before)
-    if change.set and change.limit is not None and size_of(after.data) > change.limit:
-        return Outcome.TOO_LARGE, record
+    if change.set and change.limit is not None:
+        size = size_of(after.data)
+        if size > MAX_DATA or size - change.uncounted * len(after.data) > change.limit:
+            return Outcome.TOO_LARGE, record
     return Outcome.DONE, after
+
+
+def has_values(record: Record, expected: Mapping[str, JSON]) -> bool:
+    """Tell whether *record* has these keys, with these very values."""
+    data = record.data
+    return all(
+        key in data and encode(data[key]) == encode(value) for key, value in expected.items()
+    )

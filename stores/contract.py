@@ -82,10 +82,29 @@ class Unreadable(NamedTuple):
     """For the log: what is wrong, without any value of the record."""
 
 
+class Unopened(StoreUnavailable):
+    """Stands in the place of a record some value of which is sealed and does not open.
+
+    The right key may come back, so it is no end of a session, as `Unreadable` is: who presents it
+    is told 503. Nobody removes it unless he names it.
+    """
+
+    def __init__(self, reason: str, record: Record) -> None:
+        super().__init__(reason)
+        self.record = record
+        """All that is in clear: its data are the values as they are kept."""
+
+
 NO_SECRET = bytes(32)
 """`Record.secret_hash` of a record that no token opens: it lists the sessions of a user.
 
 A key of its data that is 22 characters long is a session's id, in base64url.
+"""
+
+ENDED = b"\xff" * 32
+"""`Record.secret_hash` of a mark that a session leaves when it ends while sessions move.
+
+No token has it, for nobody finds a secret with this hash. It is no session.
 """
 
 NEVER_AUTHENTICATED = 0.0
@@ -143,8 +162,8 @@ class Update(NamedTuple):
     """Changes a record if it exists; never creates it, except by *or_create*.
 
     All parts apply together or not at all. Outcome: `DONE`; `MISSING` when the record does not
-    exist; `CONFLICT` when *rotation* expects another state than the record's; `TOO_LARGE` when the
-    record would pass *limit*, or what the store can keep.
+    exist; `CONFLICT` when *rotation* or *expected* expects another state than the record's;
+    `TOO_LARGE` when the record would pass *limit*, or what the store can keep.
     """
 
     id: bytes
@@ -165,9 +184,20 @@ class Update(NamedTuple):
     """
     or_create: Record | None = None
     """The record to begin with when there is none, in one step with the update."""
+    uncounted: int = 0
+    """Bytes of each of the record's values that do not count against *limit*.
+
+    A store that wraps another one gives the bytes that it adds to each. All of the data may take
+    `MAX_DATA` at most, whatever counts.
+    """
+    expected: Mapping[str, JSON] = {}
+    """Top-level keys and the values that the record must still have there, or it is a conflict.
+
+    Values are equal when their JSON text is: 1 is not 1.0, and keys have an order.
+    """
 
     def applied_to(self, record: Record) -> Record:
-        """Return *record* after this update; the caller has checked what a rotation expects."""
+        """Return *record* after this update; the caller has checked what it expects."""
         id, secret_hash, created, expires, data, user = record[:6]
         persistent, former_hash, rotated, authenticated, seen = record[6:]
         if self.set or self.unset:
@@ -211,6 +241,24 @@ class Outcome(enum.Enum):
     TOO_LARGE = "too large"
 
 
+class Page(NamedTuple):
+    """One step of a scan."""
+
+    found: Mapping[bytes, Record | Unreadable | Unopened]
+    """Records by their ids; none may be there although more follow."""
+    after: str | None
+    """Where the next step begins: text for a file. `None` when this step was the last one."""
+    anew: bool = False
+    """Whether the store had to begin again, so that what came before comes once more."""
+
+
+class Count(NamedTuple):
+    """How many records there are, expired and unreadable ones among them."""
+
+    number: int
+    is_exact: bool
+
+
 class Store(abc.ABC):
     """Keeps records. Every operation takes many at a time.
 
@@ -236,7 +284,8 @@ class Store(abc.ABC):
     def on_evict(self) -> set[Callable[[Record], None]] | None:
         """Whom to call with each record that the store ends early, for it is full.
 
-        `None` for a store that cannot tell. Nothing that is called here raises.
+        Its values may be sealed. `None` for a store that cannot tell. Nothing that is called here
+        raises.
         """
         return None
 
@@ -271,7 +320,8 @@ class Store(abc.ABC):
         An expired record may be returned or left out; the caller checks. `Unreadable` stands in the
         place of a record that cannot be decoded, or that is too large to be: an error of one record
         is never another's. When one of several servers fails, its error may stand in the place of
-        each of its records.
+        each of its records. `Unopened` stands in the place of a record that is sealed with a key
+        that is not there.
         """
 
     @abc.abstractmethod
@@ -292,3 +342,27 @@ class Store(abc.ABC):
         A store with `expires_itself` keeps this default, which does nothing.
         """
         return 0
+
+    async def scan(self, after: str | None = None, limit: int = 500) -> Page:
+        """Return the next records, about *limit* of them, behind those of the step before.
+
+        *after* is that step's `Page.after`, `None` for the first one. From there to the last step,
+        every record that is there throughout comes once; one that comes or goes meanwhile may come,
+        once. The caller and the server may be restarted between two steps. Raises
+        `ConfigurationError` for an *after* that is none of this store's.
+
+        A store of before this method keeps this default: it serves, and commands cannot list it.
+        """
+        raise StoreUnavailable("it cannot list its sessions, for it has no method scan()")
+
+    async def count(self, *, exact: bool = False) -> Count:
+        """Return how many records there are: an estimate where that is cheaper, unless *exact*.
+
+        An exact count works in steps, each of which takes at most `timeout`. This default scans.
+        """
+        number, page = 0, await self.scan()
+        while True:
+            number = len(page.found) + (0 if page.anew else number)
+            if page.after is None:
+                return Count(number, True)
+            page = await self.scan(page.after)

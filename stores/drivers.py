@@ -1,4 +1,4 @@
-"""The databases by their URL schemes: each one's package here, and what its driver is called.
+"""The databases by their URL schemes, and encryption: each one's package here, and its driver.
 
 A package is imported when its store is asked for. This is the one place that turns a missing driver
 into a sentence.
@@ -30,15 +30,23 @@ class Database(NamedTuple):
 
     def load(self, module: str) -> Any:
         """Import a module; raise `ConfigurationError` when a package that it needs is missing."""
-        try:
-            return importlib.import_module(module)
-        except ImportError as error:
-            missing = (error.name or "").partition(".")[0]
-            if missing in ("", "stores"):  # a defect of ours, or a driver that is there and broken
-                raise
-            raise ConfigurationError(
-                f"{self.needs} the package {missing}: {self.install}"
-            ) from None
+        return load(module, self.needs, self.install)
+
+
+def load(module: str, needs: str, install: str) -> Any:
+    """Import a module of ours that imports what only an extra installs.
+
+    *needs* is subject and verb of the sentence about what is missing, *install* the command that
+    installs it. Raises `ConfigurationError`.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        missing = (error.name or "").partition(".")[0]
+        # A defect of ours, or a driver that is there and broken.
+        if missing in ("", "app", "stores"):
+            raise
+        raise ConfigurationError(f"{needs} the package {missing}: {install}") from None
 
 
 def _sql(needs: str, extra: str) -> Database:
@@ -47,6 +55,9 @@ def _sql(needs: str, extra: str) -> Database:
 
 MONGODB = Database("MongoDB needs", "make install", "stores.mongo", "MongoStore")
 REDIS = Database("Redis and Valkey need", "make install EXTRAS=redis", "stores.redis", "RedisStore")
+ENCRYPTION = Database(
+    "Sealed values need", "make install EXTRAS=encryption", "stores.encrypted", "EncryptedStore"
+)
 SQL = _sql("SQL databases need", "postgresql (or mysql, or sqlite)")
 
 _REDIS_AND_VALKEY = ("redis", "rediss", "valkey", "valkeys")

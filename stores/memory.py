@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 import marshal
 from base64 import urlsafe_b64decode
@@ -9,7 +10,18 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from stores.applying import apply_change
-from stores.contract import NO_SECRET, Change, Outcome, Record, Store, Update, check_bound
+from stores.contract import (
+    NO_SECRET,
+    Change,
+    Count,
+    Outcome,
+    Page,
+    Record,
+    Store,
+    Update,
+    check_bound,
+)
+from stores.cursor import id_after, page_of
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +137,16 @@ class MemoryStore(Store):
                 break
             del self._by_minute[minute]
         return removed
+
+    async def scan(self, after: str | None = None, limit: int = 500) -> Page:
+        behind = id_after(after)
+        # Not by load(), whose records count as used.
+        ids = heapq.nsmallest(limit, (id for group in self._groups for id in group if id > behind))
+        packed = {id: next(g[id] for g in self._groups if id in g) for id in ids}
+        return page_of({id: _unpack(id, each) for id, each in packed.items()}, limit)
+
+    async def count(self, *, exact: bool = False) -> Count:
+        return Count(len(self), True)
 
     def _apply(self, change: Change) -> Outcome:
         id = change.id

@@ -13,7 +13,13 @@ from app import Config, Group, SessionManager, make_app
 from tests.helpers.clock import FakeClock
 from tests.helpers.site import Site
 
-pytest_plugins = ["tests.helpers.every_store", "tests.helpers.fixtures_servers"]
+pytest_plugins = [
+    "tests.helpers.cancelled_connects",
+    "tests.helpers.every_store",
+    "tests.helpers.fixtures_servers",
+    "tests.helpers.own_stores",
+    "tests.helpers.operator",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,13 +16,17 @@ import pytest
 from stores.contract import Create, Delete, Outcome, Store, Update
 from tests.helpers.records import load_records, make_record, make_rotation, same_record
 from tests.store_contract_conditions import ConditionsContract
+from tests.store_contract_expectations import ExpectationsContract
+from tests.store_contract_scans import ScansContract
 from tests.store_contract_updates import UpdatesContract
 from tests.store_contract_values import ValuesContract
 
 DONE, EXISTS, MISSING = Outcome.DONE, Outcome.EXISTS, Outcome.MISSING
 
 
-class StoreContract(ValuesContract, UpdatesContract, ConditionsContract):
+class StoreContract(
+    ValuesContract, UpdatesContract, ConditionsContract, ExpectationsContract, ScansContract
+):
     """The suite. Override `store` with a fixture that makes one, not opened."""
 
     @pytest.fixture

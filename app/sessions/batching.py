@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
+from app.sessions.counters import BUSY, Calls
 from app.sessions.errors import SessionUnavailable
 
 Item = TypeVar("Item")
@@ -34,6 +35,7 @@ class Batcher(Generic[Item, Answer]):
 
     Nobody joins a batch that was already sent. As long as items come one by one, each goes at once.
     *send* gets a batch and the seconds that its first item has waited. *store* is for messages.
+    *calls* is told of those who gave up waiting.
     """
 
     def __init__(
@@ -41,9 +43,11 @@ class Batcher(Generic[Item, Answer]):
         send: Callable[[list[Item], float], Awaitable[Sequence[Answer]]],
         timeout: float | None,
         store: str,
+        calls: Calls,
     ) -> None:
         self._send = send
         self._store = store
+        self._calls = calls
         # An item that waited longer than this for a batch to end fails with it, so that nobody
         # waits longer than the time-out in all.
         self._timeout = float("inf") if timeout is None else timeout
@@ -100,6 +104,7 @@ class Batcher(Generic[Item, Answer]):
             async with asyncio.timeout(self._timeout - waited):
                 return await answer
         except TimeoutError:
+            self._calls.failures[BUSY] += 1
             raise SessionUnavailable(f"{self._store}: no answer within {self._timeout} s") from None
         finally:
             del answer
@@ -129,6 +134,7 @@ class Batcher(Generic[Item, Answer]):
                 # What a request gave up while it waited was refused; it must not happen later.
                 batch = [waiter for waiter in batch if not waiter.future.done()]
                 while batch and now - batch[0].since > self._max_wait:
+                    self._calls.failures[BUSY] += 1
                     _fail(
                         batch.pop(0).future,
                         f"{self._store}: it did not answer those before in time",

@@ -16,6 +16,9 @@ class _Removed:
 _REMOVED: Any = _Removed()
 _NOTHING: Mapping[str, JSON] = {}
 
+RESERVED = "_flash:"
+"""What the keys begin with that `flash()` keeps for its messages: they are none of the user's."""
+
 
 class DeltaMapping(MutableMapping[str, "JSON"]):
     """What a session is as a mapping. Nested lists and dicts are handed out as copies, watched."""
@@ -52,22 +55,30 @@ class DeltaMapping(MutableMapping[str, "JSON"]):
     def __setitem__(self, key: str, value: JSON) -> None:
         self._refuse_change(begins=True)
         values.check_item(key, value)
+        if key.startswith(RESERVED):
+            raise ValueError(f"session[{key!r:.60}]: flash() keeps the keys that begin like that")
         self._local[key] = value
 
     def __delitem__(self, key: str) -> None:
         if key not in self:
             raise KeyError(key)
         self._refuse_change(begins=False)
+        self._remove(key)
+
+    def _remove(self, key: str) -> None:
+        """Remove *key* if it is there."""
         if key in self._base:
             self._local[key] = _REMOVED
         else:
-            del self._local[key]
+            self._local.pop(key, None)
 
     def clear(self) -> None:
-        """Remove all keys."""
-        if self:
+        """Remove all keys; messages of `flash()` stay."""
+        keys = list(self)
+        if keys:
             self._refuse_change(begins=False)
-            self._local = dict.fromkeys(self._base, _REMOVED)
+            for key in keys:
+                self._remove(key)
 
     # What a dict has besides a MutableMapping
 
@@ -96,11 +107,15 @@ class DeltaMapping(MutableMapping[str, "JSON"]):
         return key in self._base
 
     def __iter__(self) -> Iterator[str]:
+        return (key for key in self._keys() if not key.startswith(RESERVED))
+
+    def _keys(self) -> Iterable[str]:
+        """Return all keys, the reserved ones, too."""
         local = self._local
         if not local:
-            return iter(self._base)
+            return self._base
         kept = [key for key in self._base if local.get(key) is not _REMOVED]
-        return iter(kept + [key for key in local if key not in self._base])
+        return kept + [key for key in local if key not in self._base]
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

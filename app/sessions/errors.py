@@ -8,7 +8,7 @@
       SessionReadOnly (RuntimeError)    a change in a read_only group
       SessionCommitted (RuntimeError)   a change that comes too late for this response
       SessionTooLarge                   413: the session would pass max_bytes
-      NotAuthenticated                  401: the group takes signed-in users only
+      NotAuthenticated                  401: the group takes (just) signed-in users only
       SessionConflict                   409: another request came between; retry
       SessionUnavailable                503: the store did not answer
 
@@ -72,11 +72,17 @@ class SessionTooLarge(SessionError, HTTPError):
 
 
 class NotAuthenticated(SessionError, HTTPError):
-    """The handler's group is `authenticated` and the client is nobody."""
+    """The handler's group is `authenticated` and the client is nobody.
 
-    def __init__(self, what: str, realm: str) -> None:
+    Or it is `fresh`, and the user did not prove lately who he is: within *max_age* seconds.
+    """
+
+    def __init__(self, what: str, realm: str, max_age: int | None = None) -> None:
         # RFC 9110 demands a challenge with 401; no scheme is registered for cookies.
-        self.headers = {"WWW-Authenticate": f'Cookie realm="{realm}"'}
+        challenge = f'Cookie realm="{realm}"'
+        if max_age is not None:  # as RFC 9470 says it of tokens
+            challenge += f', error="insufficient_user_authentication", max_age="{max_age}"'
+        self.headers = {"WWW-Authenticate": challenge}
         HTTPError.__init__(self, 401, what)
 
 

@@ -16,7 +16,7 @@ from contextvars import Context
 from typing import NamedTuple
 
 from app.sessions import token
-from stores.contract import Record
+from stores.contract import NO_SECRET, Record
 
 log = logging.getLogger(__name__)
 audit = logging.getLogger("sessions.audit")
@@ -60,12 +60,17 @@ class EventKind(enum.StrEnum):
     """A request presented the live token of this session and of others; none was taken."""
     UNREADABLE = "unreadable"
     """The session's record cannot be read, and counts as unknown."""
+    UNOPENED = "unopened"
+    """A value of the session is sealed and does not open; its client is answered 503."""
 
 
 QUIET = {EventKind.STARTED, EventKind.ROTATED}
 """What the log tells at the level DEBUG: a sign-in has a line of its own."""
 
-ALARMING = {EventKind.REPLACED_TOKEN_USED, EventKind.SEVERAL_TOKENS, EventKind.UNREADABLE}
+FAULTS = {EventKind.UNREADABLE, EventKind.UNOPENED}
+"""What no client can cause: it is told of nobody's sessions, too."""
+
+ALARMING = {EventKind.REPLACED_TOKEN_USED, EventKind.SEVERAL_TOKENS, *FAULTS}
 """What it tells as a warning."""
 
 
@@ -95,12 +100,15 @@ class Events:
         self._manager = manager
         self._clock = clock
         self._listener = listener
+        self.counts = dict.fromkeys(EventKind, 0)
+        """How many of each kind were told, whoever listens."""
         self._running: set[asyncio.Future[object]] = set()
         self._untold = 0
         self._last: OrderedDict[tuple[EventKind, bytes], float] = OrderedDict()
 
     def tell(self, kind: EventKind, id: bytes, user: str | None = None) -> None:
         """Tell that *kind* happened to the session of record *id*, which is (or was) *user*'s."""
+        self.counts[kind] += 1
         level = _level(kind, user)
         if self._listener is None and not audit.isEnabledFor(level):
             return
@@ -134,8 +142,10 @@ class Events:
         """Tell that the store ended *record*'s session.
 
         It may be another manager's over the same store, which a record does not say; each tells.
+        What no token opens is no session, but the list of a user's.
         """
-        self.tell(EventKind.EVICTED, record.id, record.user)
+        if record.secret_hash != NO_SECRET:
+            self.tell(EventKind.EVICTED, record.id, record.user)
 
     async def settle(self) -> None:
         """Let the listener hear what was told, and give its awaitables a moment to end."""
@@ -176,6 +186,6 @@ class Events:
 def _level(kind: EventKind, user: str | None) -> int:
     """Return the level at which the log tells it; of nobody's sessions, which bots fill it with,
     DEBUG."""
-    if kind in QUIET or (user is None and kind is not EventKind.UNREADABLE):
+    if kind in QUIET or (user is None and kind not in FAULTS):
         return logging.DEBUG
     return logging.WARNING if kind in ALARMING else logging.INFO

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
 from typing import Any, NoReturn, TypeVar
 
 from app.sessions.batching import Batcher
+from app.sessions.counters import Calls, Counters
 from app.sessions.errors import SessionUnavailable
 from app.sessions.events import Events
-from app.sessions.soundness import flaw_of, is_sound
+from app.sessions.failures import failure, is_cancelled, refuse, too_late, wrong
+from app.sessions.soundness import is_sound
 from app.sessions.sweeper import Sweeper
 from app.sessions.unreadable import UnreadableRecords
 from stores.contract import (
     Change,
-    ConfigurationError,
+    Count,
     Outcome,
     Record,
     Store,
     StoreUnavailable,
+    Unopened,
     Unreadable,
     deadline,
 )
-
-log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -39,20 +39,27 @@ class Gateway:
     """
 
     def __init__(
-        self, store: Store, clock: Callable[[], float] = time.time, events: Events | None = None
+        self,
+        store: Store,
+        clock: Callable[[], float] = time.time,
+        events: Events | None = None,
+        counters: Counters | None = None,
     ) -> None:
         self.store = store
         self._events = events or Events("", clock)
+        self.counters = counters or Counters()
+        calls = self.counters.calls
+        self._load_calls, self._write_calls = calls["load"], calls["write"]
         self._never_waits = store.timeout is None  # so there is nothing to put together
         self.closed = False
         """Whether it was closed and no request has begun since: those in flight open nothing."""
         self._opened = False
         self._opening: asyncio.Task[None] | None = None
         name = f"store {store.name}"
-        self._loads = Batcher(self._send_loads, store.timeout, name)
-        self._writes = Batcher(self._send_writes, store.timeout, name)
+        self._loads = Batcher(self._send_loads, store.timeout, name, self._load_calls)
+        self._writes = Batcher(self._send_writes, store.timeout, name, self._write_calls)
         self._sweeper = Sweeper(self._sweep, clock)
-        self._unreadable = UnreadableRecords(store.name, self._events)
+        self.unreadable = UnreadableRecords(store, self._events, self._load_calls)
 
     @property
     def is_open(self) -> bool:
@@ -66,15 +73,18 @@ class Gateway:
         if not self._opened:
             since = await self._open_for(since)
         if self._never_waits:
+            began = perf_counter()
             try:
                 answer = (await self.store.load((id,))).get(id)
             except BaseException as error:
-                raise self._failure(error) from None
+                raise failure(self.store, error, self._load_calls) from None
+            finally:
+                self._load_calls.note(perf_counter() - began, 1)
         else:
             answer = await self._loads.submit(id, _passed(since))
         if answer is None or (type(answer) is Record and is_sound(id, answer)):
             return answer
-        return self._resolve(id, answer)
+        return self.unreadable.resolve(id, answer)
 
     async def is_unreadable(self, id: bytes, since: float | None = None) -> bool:
         """Tell whether there is a record of *id* that cannot be read.
@@ -84,19 +94,26 @@ class Gateway:
         if not self._opened:
             since = await self._open_for(since)
         (answer,) = await self._send_loads((id,), _passed(since))
-        return answer is not None and self._resolve(id, answer) is None
+        return answer is not None and self.unreadable.resolve(id, answer) is None
 
     async def load_each(
-        self, ids: Sequence[bytes], since: float | None = None
+        self, ids: Sequence[bytes], since: float | None = None, *, opened: bool = True
     ) -> list[Record | None]:
-        """Return the record of each id, or `None`. Raises `SessionUnavailable`."""
+        """Return the record of each id, or `None`. Raises `SessionUnavailable`.
+
+        Who looks at no value says so by *opened*: then a record whose values do not open is
+        returned as it is kept.
+        """
         if not self._opened:
             since = await self._open_for(since)
         if self._never_waits:
             answers = await self._send_loads(ids)
         else:
             answers = await self._loads.submit_all(ids, _passed(since))
-        return [self._resolve(id, answer) for id, answer in zip(ids, answers, strict=True)]
+        if not opened:
+            answers = [a.record if isinstance(a, Unopened) else a for a in answers]
+        resolve = self.unreadable.resolve
+        return [resolve(id, answer) for id, answer in zip(ids, answers, strict=True)]
 
     async def write(self, change: Change, since: float | None = None) -> Outcome:
         """Apply *change*; when this returns, the store has acknowledged it.
@@ -106,11 +123,14 @@ class Gateway:
         if not self._opened:
             since = await self._open_for(since)
         if self._never_waits:
+            began = perf_counter()
             try:
                 outcomes = await self.store.write((change,))
-                outcome = outcomes[0] if len(outcomes) == 1 else self._refuse(len(outcomes), 1)
+                outcome = outcomes[0] if len(outcomes) == 1 else refuse(len(outcomes), 1)
             except BaseException as error:
-                raise self._failure(error) from None
+                raise failure(self.store, error, self._write_calls) from None
+            finally:
+                self._write_calls.note(perf_counter() - began, 1)
         else:
             outcome = await self._writes.submit(change, _passed(since))
         if type(outcome) is Outcome:
@@ -143,7 +163,27 @@ class Gateway:
         since = time.monotonic()
         if not self._opened:
             await self.open()
-        await self._call(_passed(since), self.store.ping)
+        await self._call(self.counters.calls["ping"], 1, _passed(since), self.store.ping)
+
+    async def call(
+        self, name: str, operation: Callable[..., Awaitable[Answer]], *arguments: Any
+    ) -> Answer:
+        """Await a further operation of the store within its deadline; count it as *name*.
+
+        Raises `SessionUnavailable`.
+        """
+        since = None if self._opened else await self._open_for(None)
+        return await self._call(self.counters.calls[name], 1, _passed(since), operation, *arguments)
+
+    async def count(self) -> int | None:
+        """Return about how many records there are; `None` where only a look at all would tell."""
+        if type(self.store).count is Store.count:
+            return None
+        answer = await self.call("count", self.store.count)
+        if not isinstance(answer, Count):
+            calls = self.counters.calls["count"]
+            raise wrong(self.store, "count()", answer, "a Count", calls)
+        return answer.number
 
     async def open(self) -> None:
         """Open the store unless it is open; who comes while it is being opened waits along."""
@@ -156,7 +196,7 @@ class Gateway:
         try:
             await asyncio.shield(opening)
         except asyncio.CancelledError:
-            if opening.cancelled() and not _is_cancelled():
+            if opening.cancelled() and not is_cancelled():
                 raise SessionUnavailable(f"store {self.store.name}: it was closed") from None
             raise
 
@@ -183,7 +223,7 @@ class Gateway:
 
     async def _open(self) -> None:
         try:
-            await self._call(0.0, self.store.open)
+            await self._call(self.counters.calls["open"], 1, 0.0, self.store.open)
             self._opened = True
             if self.store.on_evict is not None:
                 self.store.on_evict.add(self._events.tell_evicted)
@@ -195,69 +235,53 @@ class Gateway:
     async def _send_loads(
         self, ids: Sequence[bytes], waited: float = 0.0
     ) -> Sequence[Record | Unreadable | StoreUnavailable | None]:
-        found = await self._call(waited, self.store.load, list(dict.fromkeys(ids)))
+        distinct = list(dict.fromkeys(ids))
+        found = await self._call(self._load_calls, len(distinct), waited, self.store.load, distinct)
         try:
             return [found.get(id) for id in ids]
         except Exception as error:
-            raise self._failure(error) from None
+            raise failure(self.store, error, self._load_calls) from None
 
     async def _send_writes(
         self, changes: Sequence[Change], waited: float
     ) -> Sequence[Outcome | StoreUnavailable]:
         # A tuple, which no store can empty or reorder.
-        outcomes = await self._call(waited, self.store.write, tuple(changes))
+        outcomes = await self._call(
+            self._write_calls, len(changes), waited, self.store.write, tuple(changes)
+        )
         try:
             if len(outcomes) != len(changes):
-                self._refuse(len(outcomes), len(changes))
+                refuse(len(outcomes), len(changes))
             return list(outcomes)
         except Exception as error:
-            raise self._failure(error) from None
+            raise failure(self.store, error, self._write_calls) from None
 
     async def _sweep(self, now: float, limit: int) -> int:
-        return await self._call(0.0, self.store.sweep, now, limit)
-
-    def _refuse(self, outcomes: int, changes: int) -> Any:
-        # Nobody can tell which change has which.
-        raise StoreUnavailable(
-            f"write() returned {outcomes} outcomes for {changes} changes; it must return one each"
-        )
-
-    def _resolve(self, id: bytes, answer: object) -> Record | None:
-        """Return what was found; tell of a record that cannot be read, once.
-
-        Raises what a part of the store failed with.
-        """
-        if answer is None:
-            return answer
-        if isinstance(answer, Record):
-            if is_sound(id, answer):
-                return answer
-            answer = Unreadable(flaw_of(answer))
-        if not isinstance(answer, Unreadable):
-            raise self._wrong("load()", answer, "a Record")
-        self._unreadable.tell(id, answer.reason)
-        return None
+        calls = self.counters.calls["sweep"]
+        removed = await self._call(calls, 1, 0.0, self.store.sweep, now, limit)
+        if isinstance(removed, int):  # a store of one's own may forget to return it
+            self.counters.swept += removed
+        return removed
 
     def _raise_wrong(self, outcome: object) -> NoReturn:
-        raise self._wrong("write()", outcome, "an Outcome")
-
-    def _wrong(self, operation: str, answer: object, right: str) -> SessionUnavailable:
-        """Return what to raise for an answer that is a part of the store's error, or no answer."""
-        if not isinstance(answer, StoreUnavailable):
-            what = f"{operation} returned a {type(answer).__name__} where {right} belongs"
-            answer = StoreUnavailable(what)
-        return self._unavailable(answer)
+        raise wrong(self.store, "write()", outcome, "an Outcome", self._write_calls)
 
     async def _call(
-        self, waited: float, operation: Callable[..., Awaitable[Answer]], *arguments: Any
+        self,
+        calls: Calls,
+        items: int,
+        waited: float,
+        operation: Callable[..., Awaitable[Answer]],
+        *arguments: Any,
     ) -> Answer:
         """Await a store operation; its deadline is nearer by the seconds already waited."""
         timeout = self.store.timeout
+        if timeout is not None and waited >= timeout:
+            raise too_late(self.store, calls)
+        began = perf_counter()
         try:
             if timeout is None:
                 return await operation(*arguments)
-            if waited >= timeout:
-                raise TimeoutError
             async with asyncio.timeout(timeout - waited) as limit:
                 before = deadline.set(limit.when())
                 del limit  # it refers to the task, which may fail and refer to this frame
@@ -266,37 +290,10 @@ class Gateway:
                 finally:
                     deadline.reset(before)
         except BaseException as error:
-            raise self._failure(error) from None
-
-    def _failure(self, error: BaseException) -> BaseException:
-        """Return what to raise for what a store raised: its own error, unless that ends the task.
-
-        A `CancelledError` that nobody asked for is the store's own.
-        """
-        if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
-            return error
-        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
-            return error
-        return self._unavailable(error)
-
-    def _unavailable(self, error: BaseException) -> SessionUnavailable:
-        if isinstance(error, StoreUnavailable | ConfigurationError):
-            reason = str(error)
-        elif isinstance(error, TimeoutError):
-            reason = f"no answer within {self.store.timeout} s"
-        else:
-            # Not the error's text: a driver's may quote what it was given.
-            reason = f"it failed with {type(error).__name__}"
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            log.error("store %s: %s\n%s", self.store.name, reason, frames)
-        return SessionUnavailable(f"store {self.store.name}: {reason}")
+            raise failure(self.store, error, calls) from None
+        finally:
+            calls.note(perf_counter() - began, items)
 
 
 def _passed(since: float | None) -> float:
     return 0.0 if since is None else time.monotonic() - since
-
-
-def _is_cancelled() -> bool:
-    """Tell whether somebody cancelled the task that runs."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -13,8 +13,10 @@ from hmac import compare_digest
 from app.sessions import token
 from app.sessions.admission import Admissions
 from app.sessions.closing import Closer
+from app.sessions.commits import counted
 from app.sessions.cookie import Cookie
 from app.sessions.cookie_warnings import CookieWarnings
+from app.sessions.counters import Counters
 from app.sessions.endings import Endings
 from app.sessions.errors import ConfigurationError
 from app.sessions.events import EventKind, Events, Listener
@@ -27,7 +29,9 @@ from app.sessions.recognition import (
     Standing,
     choose,
     recognise,
+    why_none,
 )
+from app.sessions.records import Records
 from app.sessions.rotation import Undoer
 from app.sessions.session import Session
 from app.sessions.stage import Stage
@@ -99,29 +103,32 @@ class SessionManager:
         self.clock = clock
         self.endings = Endings()
         self.events = Events(self.cookie.name, clock, on_event)
-        self._timeouts = Timeouts(idle_timeout, lifetime)
-        self._gateway = Gateway(store, clock, self.events)
+        self.counters = Counters()
+        self._loads = self.counters.loads
+        self.timeouts = Timeouts(idle_timeout, lifetime)
+        self._gateway = Gateway(store, clock, self.events, self.counters)
+        self.records = Records(self._gateway, clock)
         self._undoer = Undoer(self._gateway, clock)
         self._warnings = CookieWarnings(self.cookie)
         self.users = Users(
-            *(self._gateway, self.cookie.name, self._timeouts),
+            *(self._gateway, self.cookie.name, self.timeouts),
             *(self.endings, clock, self.events.tell),
         )
         admissions = Admissions(
-            *(self._gateway, self.users, self.cookie.name, self._timeouts),
+            *(self._gateway, self.users, self.cookie.name, self.timeouts),
             *(max_per_user, keep_agent, keep_address),
         )
         closer = Closer(
-            *(self._gateway, self._undoer, self._timeouts),
+            *(self._gateway, self._undoer, self.timeouts),
             *(self.endings, self.events, clock),
         )
         writer = Writer(
             *(self._gateway, self._undoer, admissions, closer),
-            *(self.cookie, self._warnings, self._timeouts, self.endings),
+            *(self.cookie, self._warnings, self.timeouts, self.endings),
             *(self.events, clock),
             max_bytes,
         )
-        self.save = writer.save
+        self.save = counted(writer.save, self.counters)
         self.reload = writer.reload
 
     # Its own life. The first session opens the store; a service does so beforehand.
@@ -139,6 +146,13 @@ class SessionManager:
     async def ping(self) -> None:
         """Return when the store answers; raise `SessionUnavailable` when it does not."""
         await self._gateway.ping()
+
+    async def estimate(self) -> int | None:
+        """Return about how many records the store has, where it can tell that cheaply.
+
+        Raises `SessionUnavailable`.
+        """
+        return await self._gateway.count()
 
     @property
     def unsettled(self) -> int:
@@ -168,8 +182,11 @@ class SessionManager:
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         has_cookie, tokens = (False, []) if header is None else self.cookie.find(header)
         if not tokens:
+            outcome = "malformed" if has_cookie else "none"
             if has_cookie and header is not None and self.cookie.has_too_many(header):
                 self._warnings.too_many(now)
+                outcome = "several"
+            self._loads[outcome] += 1
             has_cookie = has_cookie and not withheld  # a removal would hit the one kept back
             presented = Presented(now, has_cookie, over_tls, withheld, began=began, client=client)
             return Session(self, None, presented, stage)
@@ -183,19 +200,24 @@ class SessionManager:
             else:
                 record = await self._gateway.load(id, since)
             standing = UNKNOWN
-            if record is not None and self._timeouts.is_alive(record, now):
+            if record is not None and self.timeouts.is_alive(record, now):
                 standing = recognise(record, hash, now)
             elif self.endings.listeners:
                 self.endings.tell(id)
         else:
+            id = b""
             record, standing, several = await self._choose(tokens, now, since)
         waited = time.monotonic() - began
         if standing is CURRENT and record is not None:
+            self._loads["hit"] += 1
             presented = Presented(
                 now, has_cookie, over_tls, False, waited, began=began, client=client
             )
-            touch_due = self._timeouts.extension(record, now) is not None
+            touch_due = self.timeouts.extension(record, now) is not None
             return Session(self, record, presented, stage, touch_due)
+        expired = record is not None and not self.timeouts.is_alive(record, now)
+        unreadable = record is None and id in self._gateway.unreadable
+        self._loads[why_none(standing, several, expired, unreadable)] += 1
         replaced = record if standing is REPLACED else None
         if replaced is not None:
             self.events.tell_seldom(EventKind.REPLACED_TOKEN_USED, replaced)
@@ -240,14 +262,15 @@ class SessionManager:
         now = self.clock()
         ids = list({id for id, _ in keys})
         unsure = set(self._undoer.pending)
-        found = dict(zip(ids, await self._gateway.load_each(ids), strict=True))
+        each = await self._gateway.load_each(ids, opened=False)  # one is never another's trouble
+        found = dict(zip(ids, each, strict=True))
         unsure.update(self._undoer.pending)  # a rotation that is being undone ends nothing
         ended = set()
         for id, secret_hash in keys:
             record = found[id]
             if (
                 record is None
-                or not self._timeouts.is_alive(record, now)
+                or not self.timeouts.is_alive(record, now)
                 or not (id in unsure or compare_digest(record.secret_hash, secret_hash))
             ):
                 ended.add((id, secret_hash))
@@ -263,7 +286,7 @@ class SessionManager:
         hashes = [token.hash_secret(self.cookie.name, secret) for secret in secrets]
         found = zip(hashes, await self._undoer.load_each(ids, hashes, since), strict=True)
         record, standing, several = choose(
-            [(h, r) for h, r in found if r is not None and self._timeouts.is_alive(r, now)], now
+            [(h, r) for h, r in found if r is not None and self.timeouts.is_alive(r, now)], now
         )
         if several:
             self._warnings.several(several, now)

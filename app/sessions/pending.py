@@ -70,6 +70,13 @@ class Pending(NamedTuple):
     """Seconds that the request has waited for the store so far."""
     label: str | None = None
     """What a sign-in wants the session to be called among the user's devices."""
+    authenticated: float | None = None
+    """Unix time in seconds at which the user proved who he is, if he did in this request."""
+
+    @property
+    def begins(self) -> bool:
+        """Whether there is something to begin a session with, where none goes on."""
+        return self.user is not None or bool(self.changed)
 
     def __repr__(self) -> str:
         return "<Pending>"

@@ -57,6 +57,17 @@ def choose(
     return None, UNKNOWN, ()
 
 
+def why_none(
+    standing: Standing, several: tuple[Record, ...], expired: bool, unreadable: bool
+) -> str:
+    """Return why tokens led to no session, as it is counted (`app.sessions.counters.LOADS`)."""
+    if several:
+        return "several"
+    if standing is REPLACED:
+        return "replaced"
+    return "expired" if expired else "unreadable" if unreadable else "unknown"
+
+
 def grace_left(record: Record, now: float) -> int:
     """Return the whole seconds until the record's former token is unknown, at least 1.
 

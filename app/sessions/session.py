@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from app.sessions import token
-from app.sessions.errors import SessionCommitted
+from app.sessions.errors import NotAuthenticated, SessionCommitted
+from app.sessions.flash import Flash, add_flash, shown_flashes
+from app.sessions.saving import is_unsaved, save
 from app.sessions.stage import COMMITTED, OPEN, REPLACED, refuse_cookie
 from app.sessions.user_record import check_label, check_user
 from app.sessions.users import Device
-from app.sessions.working_copy import WorkingCopy, is_unsaved, save
+from app.sessions.working_copy import WorkingCopy, proof_of
 
 
 class Session(WorkingCopy):
@@ -51,6 +53,16 @@ class Session(WorkingCopy):
         return self._user
 
     @property
+    def authenticated(self) -> datetime | None:
+        """When the user last proved who he is (UTC), by `sign_in` or `confirm`.
+
+        `None` where nobody is signed in, and where that is not known: of a session from before it
+        was kept.
+        """
+        proved = proof_of(self)[0]
+        return None if proved is None else datetime.fromtimestamp(proved, UTC)
+
+    @property
     def persistent(self) -> bool:
         """Whether the client's cookie outlives its browser session ("remember me").
 
@@ -64,6 +76,26 @@ class Session(WorkingCopy):
             self.regenerate()
             self._persistent = value
 
+    # Messages for the next page
+
+    def flash(self, text: str, level: str = "info") -> None:
+        """Keep a message for the next page that shows `flashes()`.
+
+        It is data as any other, up to 20 messages, but none of the mapping's keys. *level* is
+        "info", "success", "warning", "error" or another word of up to 20 ASCII letters, digits, `-`
+        and `_`. Raises `TypeError` and `ValueError` for what is none.
+        """
+        add_flash(self, text, level)
+
+    def flashes(self) -> list[Flash]:
+        """Return the messages, in order of time, and forget them when a response has shown them.
+
+        That is one with a body and a status below 500; none to HEAD or a prefetch, and none in a
+        `read_only` group. On an open WebSocket they are taken out at once, and `commit()` saves it.
+        Two responses at the same time may show the same.
+        """
+        return shown_flashes(self)
+
     # Its life
 
     def destroy(self) -> None:
@@ -74,7 +106,7 @@ class Session(WorkingCopy):
         self._refuse_change(begins=False)
         refuse_cookie(self._stage, "destroy()")
         self._rebase(None)
-        self._user = self._persistent = None
+        self._user = self._persistent = self._proved = None
         self._rotating = False
         self._ended += 1
         self._life += 1
@@ -83,7 +115,7 @@ class Session(WorkingCopy):
         """Keep the data and replace the token; the old one is dead when the response leaves.
 
         To be called whenever the client gains rights (`sign_in` does it). A session that is not
-        saved yet gets a new token anyway.
+        saved yet gets a new token anyway. `session.authenticated` stays as it is.
         """
         self._refuse_change(begins=False)
         refuse_cookie(self._stage, "regenerate()")
@@ -109,8 +141,25 @@ class Session(WorkingCopy):
         self.regenerate()
         self._gone = False  # what a commit found before stops no sign-in
         self._user, self._signs_in, self._label = user, True, label
+        self._proved = self._manager.clock()
         if persistent is not None:
             self._persistent = persistent
+
+    def confirm(self) -> None:
+        """Keep that the signed-in user has proved just now who he is, under a new token.
+
+        To be called when the password was asked for again and was right. Raises `NotAuthenticated`
+        (401) if nobody is signed in: the session may have ended meanwhile.
+        """
+        self._refuse_change(begins=False)
+        refuse_cookie(self._stage, "confirm()")
+        if self._user is None:
+            raise NotAuthenticated(
+                "confirm() was called where nobody is signed in; call sign_in(user)",
+                self._manager.cookie.name,
+            )
+        self._rotating = True
+        self._proved = self._manager.clock()
 
     def sign_out(self) -> None:
         """End the session; the same as `destroy()`."""

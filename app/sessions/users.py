@@ -162,7 +162,7 @@ class Users:
         absent: list[bytes] = []
         for start in range(0, len(ids), CHUNK):
             chunk = ids[start : start + CHUNK]
-            found = await self._gateway.load_each(chunk, None if start else since)
+            found = await self._gateway.load_each(chunk, None if start else since, opened=False)
             absent += [id for id, record in zip(chunk, found, strict=True) if record is None]
             mine = (record for record in found if record is not None and record.user == user)
             alive += [record for record in mine if self._timeouts.is_alive(record, now)]

@@ -1,7 +1,7 @@
-"""A request's working copy of a session: what it began from, what it changed, how that is saved.
+"""A request's working copy of a session: what it began from, what it changed.
 
-The functions at the end are for the response and the WebSocket, which freeze, save and discard the
-copy. They are none of a handler's business, so they are no methods of what it sees.
+The functions at the end are for the response and the WebSocket, which freeze and discard the copy.
+`saving.py` saves it. They are none of a handler's business, so they are no methods of what it sees.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from app.sessions.delta import DeltaMapping
-from app.sessions.errors import SessionReadOnly
-from app.sessions.pending import Keeper, Pending, Presented
+from app.sessions.pending import Keeper, Presented
 from app.sessions.recognition import GRACE, grace_left
 from app.sessions.stage import (
     COMMITTED,
@@ -22,7 +21,6 @@ from app.sessions.stage import (
     HEAD_SENT,
     ON_SOCKET,
     OPEN,
-    READ_ONLY,
     REPLACED,
     Stage,
     refuse_change,
@@ -47,6 +45,7 @@ class WorkingCopy(DeltaMapping):
     _label: str | None = None  # what a sign-in calls it among the user's devices
     _waited = 0.0  # seconds that commits and looks have waited for the store
 
+    _shown: frozenset[str] = frozenset()  # keys of messages that the response shows
     _first: WorkingCopy | None = None  # the request's own, where this is another manager's
 
     def __init__(
@@ -70,6 +69,7 @@ class WorkingCopy(DeltaMapping):
         self._user: str | None = None if record is None else record.user
         self._persistent: bool | None = None if record is None else record.persistent
         self._rotating = self._signs_in = False
+        self._proved: float | None = None  # when the user did, by this request
         self._ended = 0  # how often, by this request; _saved is then the record to delete
 
     @property
@@ -98,10 +98,12 @@ class WorkingCopy(DeltaMapping):
         finally:
             (self._first or self)._waited += time.monotonic() - began
 
-    def _acknowledge(self, record: Record | None, *, new_token: bool, ended: int) -> None:
+    def _acknowledge(
+        self, record: Record | None, *, new_token: bool, proved: float | None, ended: int
+    ) -> None:
         """Go on from *record*, which is what the store has.
 
-        *new_token* and *ended* are what the commit knew of; what came since is left to the next.
+        The others are what the commit knew of; what came since is left to the next.
         """
         self._saved = record
         self._touch_due = False
@@ -115,9 +117,11 @@ class WorkingCopy(DeltaMapping):
             self._advance(data)
         if new_token or not self._rotating:
             known = (None, None) if record is None else (record.user, record.persistent)
-            if not self._rotating or (self._user, self._is_persistent()) == known:
+            now = (self._user, self._is_persistent(), self._proved)
+            if not self._rotating or now == (*known, proved):
                 self._rotating = self._signs_in = False
                 self._user, self._persistent = known
+                self._proved = None
 
     def _mark_gone(self) -> None:
         """Let a session that another request ended stay so: no record, no cookie."""
@@ -169,6 +173,22 @@ def state_of(copy: WorkingCopy) -> object:
     return copy._user, copy._life, copy._base, seen
 
 
+def proof_of(copy: WorkingCopy) -> tuple[float | None, float, float]:
+    """Return when the user last proved who he is, when the request came, and what time it is.
+
+    All in Unix time in seconds.
+    """
+    now = copy._manager.clock()
+    if copy._proved is not None:
+        return copy._proved, now, now
+    saved = copy._saved
+    is_users = saved is not None and not copy._ended and saved.user is not None
+    proved = saved.authenticated if saved is not None and is_users else None
+    if not isinstance(proved, int | float):  # no store that keeps its contract returns it
+        proved = None
+    return proved or None, copy._presented.at, now
+
+
 # For the response
 
 
@@ -205,63 +225,6 @@ def show_error_page(copy: WorkingCopy) -> None:
     copy._stage = ERROR_PAGE
 
 
-async def save(copy: WorkingCopy) -> None:
-    """Have the store acknowledge the session's changes; its cookie waits for the head.
-
-    Raises `SessionTooLarge`, `SessionConflict`, `SessionUnavailable`, and `TypeError` or
-    `ValueError` for a nested value that cannot be kept. Nothing is written then.
-    """
-    if copy._saving is not False:  # by another task of the same request
-        await settle(copy)
-    copy._saving = True
-    began = time.monotonic()
-    try:
-        changed, removed = copy._delta()
-        if copy._stage is READ_ONLY:
-            if changed or removed:
-                raise SessionReadOnly(
-                    "a list or dict of the session was changed in a group with read_only=True"
-                )
-            return
-        if copy._gone or copy._stage >= REPLACED:
-            copy._begin(None)
-            return
-        rotate, ended, presented = copy._rotating, copy._ended, copy._presented
-        signs_in, persistent = copy._signs_in, copy._persistent
-        saved = await copy._manager.save(
-            Pending(
-                presented,
-                copy._saved,
-                changed,
-                removed,
-                rotate,
-                signs_in,
-                ended > 0,
-                copy._user,
-                copy._manager.cookie.persistent if persistent is None else persistent,
-                presented.cookie or copy._cookie is not None,
-                copy._extend_from or presented.at,
-                copy._stage is ON_SOCKET,
-                presented.waited + copy._waited if copy._first is None else waited(copy),
-                copy._label,
-            )
-        )
-        if saved.gone or copy._gone:
-            copy._mark_gone()
-            return
-        if saved.cookie is not None:
-            copy._cookie = saved.cookie
-        if presented.several and (ended or signs_in):
-            copy._presented = presented._replace(several=())
-        new_token = rotate or ended > 0 or copy._saved is None
-        copy._acknowledge(saved.record, new_token=new_token, ended=ended)
-    finally:
-        (copy._first or copy)._waited += time.monotonic() - began
-        waiting, copy._saving = copy._saving, False
-        if isinstance(waiting, asyncio.Future):
-            waiting.set_result(None)
-
-
 def waited(copy: WorkingCopy) -> float:
     """Return the seconds that the request has waited for stores so far.
 
@@ -278,13 +241,6 @@ def go_along(copy: WorkingCopy, first: WorkingCopy) -> None:
     """Let *copy*, which was just loaded, wait for its store in the time that *first* has."""
     copy._first = first
     first._waited += copy._presented.waited
-
-
-def is_unsaved(copy: WorkingCopy) -> bool:
-    """Tell whether there is something to save, be it changed while a commit was in flight."""
-    if copy._gone:
-        return False
-    return bool(copy._rotating or copy._ended or (copy._local and any(copy._delta())))
 
 
 def discard(copy: WorkingCopy) -> None:
@@ -314,17 +270,3 @@ def move_to_socket(copy: WorkingCopy) -> Record | None:
 def end(copy: WorkingCopy) -> None:
     """Let the session be over, for it ended elsewhere."""
     copy._mark_gone()
-
-
-async def settle(copy: WorkingCopy) -> None:
-    """Wait for a commit that is in flight."""
-    while copy._saving is not False:
-        if copy._saving is True:
-            copy._saving = asyncio.get_running_loop().create_future()
-        # Several may wait for one commit, and one of them may be cancelled.
-        await asyncio.wait((copy._saving,))
-
-
-def is_saving(copy: WorkingCopy) -> bool:
-    """Tell whether a commit is in flight."""
-    return copy._saving is not False

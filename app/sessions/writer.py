@@ -26,6 +26,7 @@ from app.sessions.gateway import Gateway
 from app.sessions.pending import Pending, Saved
 from app.sessions.recognition import GRACE, REPLACED, UNKNOWN, grace_left
 from app.sessions.rotation import Undoer, may_continue, rotate
+from app.sessions.size import check_size
 from app.sessions.timeouts import Timeouts
 from app.sessions.users import ended_here
 from stores.contract import Create, Outcome, Record, Update
@@ -95,7 +96,7 @@ class Writer:
         )
         record = update.applied_to(saved)
         if pending.changed and not values.surely_fits(record.data, self._max_bytes):
-            self._check_size(record)
+            check_size(record, self._max_bytes)
         if expires is not None and is_unlisted(saved):
             entrance = self._admissions.of_unlisted(pending, saved)
             outcome, admission = await self._admissions.write(update, entrance, since)
@@ -134,7 +135,9 @@ class Writer:
         for _ in range(MAX_ROTATIONS):
             now = self._clock()
             entrance = self._admissions.of_rotated(pending, saved, now)
-            proved = None if entrance is None else entrance.authenticated
+            proved = pending.authenticated
+            if proved is None and entrance is not None:
+                proved = entrance.authenticated
             rotation, secret = rotate(
                 saved, self._cookie.name, pending.user, pending.persistent, now, proved
             )
@@ -143,7 +146,7 @@ class Writer:
             )
             record = update.applied_to(saved)
             if pending.changed:
-                self._check_size(record)
+                check_size(record, self._max_bytes)
             try:
                 outcome, admission = await self._admissions.write(update, entrance, since)
             except (SessionUnavailable, asyncio.CancelledError):
@@ -155,8 +158,7 @@ class Writer:
                 await self._undoer.undo_now(saved, update, rotation, since)
                 raise _fenced()  # it stays listed: what is another's, readers pass over
             if outcome is Outcome.DONE:
-                kind = EventKind.SIGNED_IN if pending.signs_in else EventKind.ROTATED
-                self._events.tell(kind, saved.id, pending.user)
+                self._events.tell(_kind_of(pending), saved.id, pending.user)
                 if admission is Admission.REPLACED:
                     return Saved(record)
                 self._endings.tell(saved.id, rotation.secret_hash)
@@ -190,7 +192,7 @@ class Writer:
         In that order, so that a failure leaves the client where it was.
         """
         presented = pending.presented
-        begins = pending.user is not None or bool(pending.changed)
+        begins = pending.begins
         if begins and pending.user is None and presented.withheld:
             # The browser has a session, for all that is known, and its cookie would be replaced.
             self._warnings.withheld(presented.at)
@@ -235,10 +237,10 @@ class Writer:
             data=pending.changed,
             user=pending.user,
             persistent=pending.persistent,
-            authenticated=None if pending.user is None else now,
+            authenticated=pending.authenticated,
             seen=now,
         )
-        self._check_size(record)
+        check_size(record, self._max_bytes)
         entrance = self._admissions.of_new(pending, record)
         outcome, admission = await self._admissions.write(Create(record), entrance, since)
         if outcome is Outcome.TOO_LARGE:
@@ -265,13 +267,6 @@ class Writer:
             await self._admissions.withdraw(entrance, since)
         return Saved(None, gone=True)
 
-    def _check_size(self, record: Record) -> None:
-        if values.surely_fits(record.data, self._max_bytes):
-            return
-        size = len(values.encode(record.data).encode())
-        if size > self._max_bytes:
-            raise SessionTooLarge(size, self._max_bytes, values.largest(record.data))
-
     def _refusal(self, outcome: Outcome, pending: Pending) -> SessionError:
         """Return what to raise for the outcome of an update that was not applied."""
         if outcome is Outcome.TOO_LARGE:
@@ -287,6 +282,13 @@ class Writer:
             max_age=self._timeouts.left(record, now) if record.persistent else None,
             over_tls=pending.presented.over_tls,
         )
+
+
+def _kind_of(pending: Pending) -> EventKind:
+    """Return what a new token of *pending* is for."""
+    if pending.signs_in:
+        return EventKind.SIGNED_IN
+    return EventKind.ROTATED if pending.authenticated is None else EventKind.CONFIRMED
 
 
 def _fenced() -> SessionConflict:

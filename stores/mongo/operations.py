@@ -50,7 +50,8 @@ def operation(change: Change, limit: int | None) -> Any:
             if change.limit is None:
                 operators.setdefault("$unset", {})["room"] = ""  # it is measured the next time
             else:
-                operators["$inc"] = {room.path(change.limit): size}
+                counted = max(0, size - change.uncounted * len(change.set))
+                operators["$inc"] = {room.path(change.limit): counted}
         return UpdateOne(where, operators, upsert=True)
     if isinstance(change, Create):
         size = size_of(change.record.data)
@@ -61,20 +62,24 @@ def operation(change: Change, limit: int | None) -> Any:
 
 
 def measured_first(change: Update) -> bool:
-    """Tell whether the record's size has to be known before *change* may be sent."""
-    return bool(change.set) and change.limit is not None and change.limit < GRANT
+    """Tell whether the record has to be known before *change* may be sent."""
+    return bool(change.expected) or (
+        bool(change.set) and change.limit is not None and change.limit < GRANT
+    )
 
 
 def operation_from(change: Update, before: Record | None, after: Record) -> Any:
     """Return the operation that makes *after* of a record that still is as *before*."""
     measured = None
     if change.limit is not None:
-        measured = room.room(change.limit, change.limit - size_of(after.data))
+        counted = size_of(after.data) - change.uncounted * len(after.data)
+        measured = room.room(change.limit, change.limit - counted)
     if before is None:
         return InsertOne(document(after, measured))
     where, operators = _parts(change)
-    if change.set and measured is not None:
+    if change.expected or (change.set and measured is not None):
         where["data"] = {"$eq": to_bson(dict(before.data))}
+    if change.set and measured is not None:
         operators["$set"]["room"] = measured
     elif change.set:
         operators.setdefault("$unset", {})["room"] = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import bson
@@ -20,10 +20,43 @@ _ID = slice(14, 30)
 
 async def read(collection: Any, ids: Sequence[bytes]) -> dict[bytes, Record | Unreadable]:
     """Return the records with these ids; leave out an id without a record."""
+    return await _records(collection, lambda documents: _find(documents, ids))
+
+
+async def read_behind(
+    collection: Any, after: bytes, limit: int
+) -> dict[bytes, Record | Unreadable]:
+    """Return the first *limit* records whose ids come after this one, in the order of the ids."""
+    return await _records(
+        collection,
+        lambda documents: _behind(documents, after).sort("_id", 1).limit(limit).to_list(None),
+    )
+
+
+async def count_behind(collection: Any, after: bytes, limit: int) -> tuple[int, bytes | None]:
+    """Return how many records come after this id, and `None`; or *limit*, and the last one's id."""
+    last = _behind(collection, after, {"_id": 1}).sort("_id", 1).skip(limit - 1).limit(1)
+    for document in await last.to_list(None):
+        return limit, document["_id"]
+    return await collection.count_documents(_range(after)), None
+
+
+def _behind(collection: Any, after: bytes, *projection: Any) -> Any:
+    return collection.find(_range(after), *projection)
+
+
+def _range(after: bytes) -> dict[str, Any]:
+    # What else may be an `_id`, of another type or length, sorts outside of these.
+    return {"_id": {"$gt" if after else "$gte": after or bytes(16), "$lte": b"\xff" * 16}}
+
+
+async def _records(
+    collection: Any, find: Callable[[Any], Awaitable[list[Any]]]
+) -> dict[bytes, Record | Unreadable]:
     try:
-        documents = await _find(collection, ids)
+        documents = await find(collection)
     except BSONError:  # the driver decodes all or none
-        raw = await _find(collection.with_options(codec_options=_RAW), ids)
+        raw = await find(collection.with_options(codec_options=_RAW))
         return dict(_decode(document.raw) for document in raw)
     return {document["_id"]: record(document) for document in documents}
 

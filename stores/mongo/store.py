@@ -18,17 +18,20 @@ import pymongo
 from stores.contract import (
     Change,
     ConfigurationError,
+    Count,
     Outcome,
+    Page,
     Record,
     Store,
     StoreUnavailable,
     Unreadable,
 )
+from stores.cursor import count_in_steps, id_after, page_of
 from stores.mongo.client import Client, check_client, make_client, motor_client_class
 from stores.mongo.clocks import gap_between_clocks
 from stores.mongo.collection import check_documents, collection_of, ensure_index
 from stores.mongo.errors import explained, trouble
-from stores.mongo.reading import read
+from stores.mongo.reading import count_behind, read, read_behind
 from stores.mongo.url import Parts, check_collection_name, name_of, parts_of
 from stores.mongo.writing import Writing
 
@@ -111,6 +114,11 @@ class MongoStore(Store):
                 "the primary, and a majority acknowledges each write"
             )
             self._overridden = []
+        if self._parts is not None and self._parts.may_be_overheard and self._collection is None:
+            warnings.append(
+                "sessions may cross the network in plain text; where the server speaks TLS, write "
+                "tls=true into its URL"
+            )
         for warning in filter(None, warnings):
             log.warning("store %s: %s", self.name, warning)
         self._look_at = time.monotonic() + LOOK_EVERY
@@ -124,7 +132,9 @@ class MongoStore(Store):
         client, self._collection = self._client, None
         if client is not None and self._parts is not None:
             self._client = None
-            client.close()
+            # The driver first tells the server which of its sessions end, and waits for a server.
+            with pymongo.timeout(self._patience):
+                await asyncio.to_thread(client.close)
 
     async def ping(self) -> None:
         collection = self._opened()
@@ -144,6 +154,23 @@ class MongoStore(Store):
         if time.monotonic() >= self._look_at and self._looking is None:
             self._looking = asyncio.ensure_future(self._look_for_index())
         return writing.answers
+
+    async def scan(self, after: str | None = None, limit: int = 500) -> Page:
+        collection, behind = self._opened(), id_after(after)
+        with self._deadline():
+            return page_of(await read_behind(collection, behind, limit), limit)
+
+    async def count(self, *, exact: bool = False) -> Count:
+        collection = self._opened()
+        if not exact:
+            with self._deadline():
+                return Count(await collection.estimated_document_count(), False)
+
+        async def step(after: bytes, limit: int) -> tuple[int, bytes | None]:
+            with self._deadline():
+                return await count_behind(collection, after, limit)
+
+        return Count(await count_in_steps(step), True)
 
     async def _look_for_index(self) -> None:
         """Make the TTL index anew where somebody has dropped it, or the whole collection."""

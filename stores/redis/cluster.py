@@ -70,6 +70,33 @@ class Cluster:
         """Return the answer of each server that keeps sessions."""
         return await self._send_to([(node, [command]) for node in self._client.get_primaries()])
 
+    async def keys_of(self, slots: range, most: int) -> list[set[bytes]]:
+        """Return the keys of each slot, but not more than *most* of one node.
+
+        Raises the first error of a node.
+        """
+        asked = [(b"CLUSTER", b"GETKEYSINSLOT", b"%d" % slot, b"%d" % most) for slot in slots]
+        owners = [self._owner_of(slot) for slot in slots]
+        primaries = self._client.get_primaries()
+        others = [(n, node) for n, o in enumerate(owners) for node in primaries if node != o]
+        # A key that moves meanwhile has left its slot's owner, or is found there.
+        answers = await self._send_to([(o, [c]) for o, c in zip(owners, asked, strict=True)])
+        answers += await self._send_to([(node, [asked[n]]) for n, node in others])
+        keys: list[set[bytes]] = [set() for _ in slots]
+        for n, answer in zip([*range(len(slots)), *(n for n, _ in others)], answers, strict=True):
+            if isinstance(answer, Exception):
+                self._refresh_later()
+                raise answer
+            keys[n].update(answer)
+        return keys
+
+    def _owner_of(self, slot: int) -> ClusterNode | RedisError:
+        try:
+            node = self._client.nodes_manager.get_node_from_slot(slot)
+        except SlotNotCoveredError:
+            node = None
+        return node or ClusterDownError("", status_code="CLUSTERDOWN")
+
     def _node_of(self, command: Command) -> ClusterNode | RedisError:
         key = command[3] if command[0] in (b"EVALSHA", b"EVAL") else command[1]
         try:

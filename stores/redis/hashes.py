@@ -59,7 +59,7 @@ def _data_fields(data: Mapping[str, JSON]) -> tuple[list[bytes], int]:
 def arguments_of(update: Update, behind: float) -> list[bytes]:
     """Return the arguments of the update script but the deadline.
 
-    See `stores.redis.scripts.UPDATE`, and `fields_of` for *behind*.
+    See `stores.redis.scripts`, and `fields_of` for *behind*.
     """
     written, size = _data_fields(update.set)
     removed = [b"d:" + key.encode() for key in update.unset]
@@ -79,19 +79,23 @@ def arguments_of(update: Update, behind: float) -> list[bytes]:
             written += (b"authenticated", _number(rotation.authenticated))
     if update.set:
         written += (b"size", b"%d" % size)
+    limit = b"" if update.limit is None else b"%d" % update.limit
+    if limit and update.uncounted:
+        limit += b" %d" % update.uncounted
     return [
-        b"" if update.limit is None else b"%d" % update.limit,
+        limit,
         b"%d" % len(written),
         b"%d" % len(removed),
         *written,
         *removed,
         *_conditions(update, behind),
+        *_expected(update.expected),
     ]
 
 
 def _conditions(update: Update, behind: float) -> Sequence[bytes]:
     """Return what an update has besides values; most have nothing, which costs no word."""
-    _, _, _, expires, rotation, seen, _, or_create = update
+    _, _, _, expires, rotation, seen, _, or_create, *_ = update
     if expires is None and rotation is None and seen is None and or_create is None:
         return ()
     created: list[bytes] = []
@@ -109,6 +113,13 @@ def _conditions(update: Update, behind: float) -> Sequence[bytes]:
         CODES[if_absent],
         *created,
     )
+
+
+def _expected(values: Mapping[str, JSON]) -> Sequence[bytes]:
+    """Return the words that `EXPECTING_UPDATE` takes, and no other script."""
+    if not values:
+        return ()
+    return (*_data_fields(values)[0], b"%d" % len(values))
 
 
 def record_of(id: bytes, answer: Sequence[bytes] | Mapping[bytes, bytes]) -> Record | Unreadable:

@@ -27,8 +27,10 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError, R
 
 from stores.contract import (
     Change,
+    Count,
     Create,
     Outcome,
+    Page,
     Record,
     Store,
     StoreUnavailable,
@@ -36,14 +38,21 @@ from stores.contract import (
     Update,
     deadline,
 )
-from stores.redis.client import MAX_CONNECTIONS, close_client, make_client, warn_of_slow_reads
+from stores.redis.client import (
+    MAX_CONNECTIONS,
+    close_client,
+    make_client,
+    warn_of_plain_text,
+    warn_of_slow_reads,
+)
 from stores.redis.cluster import Cluster
 from stores.redis.errors import concerns_one_key, reason_of
 from stores.redis.eviction import warn_of_eviction
 from stores.redis.exchange import Command, ConnectionBroken, OneServer
 from stores.redis.hashes import arguments_of, fields_of, record_of
 from stores.redis.own_client import check_client, name_of, uses_tls
-from stores.redis.scripts import CREATE, LATE, OUTCOMES, SOURCES, UPDATE
+from stores.redis.scanning import Ids, count_ids, ids_of_cluster, ids_of_server
+from stores.redis.scripts import CREATE, EXPECTING_UPDATE, LATE, OUTCOMES, SOURCES, UPDATE
 from stores.redis.server_clock import ServerClock
 from stores.redis.url import RedisUrl, read_url
 
@@ -165,6 +174,28 @@ class RedisStore(Store):
             for answer in answers
         ]
 
+    async def scan(self, after: str | None = None, limit: int = 500) -> Page:
+        ids, after, anew = await self._next_ids(after, limit)
+        found = await self.load(ids) if ids else {}
+        if failed := [a for a in found.values() if isinstance(a, StoreUnavailable)]:
+            raise failed[0]
+        return Page(found, after, anew)  # type: ignore[arg-type]  # none is an error
+
+    async def count(self, *, exact: bool = False) -> Count:
+        if not exact:
+            async with self._operation() as servers:
+                sizes = await servers.send_to_each((b"DBSIZE",))
+                if failed := [size for size in sizes if isinstance(size, Exception)]:
+                    raise failed[0]
+            return Count(sum(sizes), False)
+        return Count(await count_ids(self._next_ids), True)
+
+    async def _next_ids(self, after: str | None, limit: int) -> Ids:
+        if isinstance(self._servers, Cluster):
+            async with self._operation():
+                return await ids_of_cluster(self._servers, self._prefix, after, limit)
+        return await ids_of_server(self._read, self._prefix, after, limit)
+
     def _key(self, id: bytes) -> bytes:
         return self._prefix + urlsafe_b64encode(id).rstrip(b"=")
 
@@ -184,7 +215,8 @@ class RedisStore(Store):
         if isinstance(change, Update):
             if not (change.set or change.unset or change.rotation or change.or_create):
                 until = b""  # times alone only advance, so a late one does no harm
-            return (b"EVALSHA", UPDATE.sha, b"1", key, until, *arguments_of(change, behind))
+            script = EXPECTING_UPDATE if change.expected else UPDATE
+            return (b"EVALSHA", script.sha, b"1", key, until, *arguments_of(change, behind))
         # A late one of these does no harm, either: the token of a session that was not created is
         # told to nobody, and what is removed was to go: its user asked for that.
         if isinstance(change, Create):
@@ -216,6 +248,7 @@ class RedisStore(Store):
             return
         async with self._operation() as servers:
             answers = await servers.send_to_each((b"INFO", b"memory"))
+        warn_of_plain_text(self._url)
         warn_of_eviction(self._name, answers)
         warn_of_slow_reads(self._name)
         self._warned = True

@@ -72,6 +72,14 @@ class MySQLStatements(Statements):
     def server_time(self) -> Sequence[Any]:
         return (func.unix_timestamp(),)
 
+    def estimate(self, connection: Connection) -> int | None:
+        rows = connection.exec_driver_sql(
+            "SELECT TABLE_ROWS FROM information_schema.TABLES "
+            "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
+            (self.table.name,),
+        )
+        return rows.scalar()
+
     def _write(self, connection: Connection, rows: Iterable[Row], tail: str) -> None:
         for values in _statements_of(rows, self._statement_size):
             rows_here = ", ".join([self._row] * (len(values) // len(self.names)))
@@ -83,6 +91,9 @@ class MySQLStatements(Statements):
     def _text(self, column: Any) -> Any:
         # As bytes of UTF-8, whatever the connection's charset cannot hold.
         return literal_column(f"CAST(CONVERT({column.name} USING utf8mb4) AS BINARY)")
+
+    def _an_id(self, name: str) -> Any:
+        return bindparam(name, type_=HexBinary)
 
     def _id_is_listed(self) -> Any:
         return self.table.c.id.in_(bindparam("ids", expanding=True, type_=HexBinary))

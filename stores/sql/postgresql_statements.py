@@ -65,6 +65,16 @@ class PostgreSQLStatements(Statements):
     def server_time(self) -> Sequence[Any]:
         return (func.date_part(literal_column("'epoch'"), func.now(), type_=Double),)
 
+    def estimate(self, connection: Connection) -> int | None:
+        # Rows a page, as they were counted last, and the pages that there are by now.
+        rows = connection.exec_driver_sql(
+            "SELECT round(reltuples / relpages * pg_relation_size(oid) "
+            "/ current_setting('block_size')::int)::bigint "
+            "FROM pg_class WHERE oid = to_regclass($1) AND reltuples >= 0 AND relpages > 0",
+            (self.table.name,),
+        )
+        return rows.scalar()
+
     def _text(self, column: Any) -> Any:
         # As bytes of UTF-8: of bytes that are not, which a database without an encoding takes, the
         # driver would make an error for all rows.

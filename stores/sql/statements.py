@@ -29,6 +29,8 @@ from stores.sql.rows import Row, record_of
 CHUNK = 1000
 """Values in one list of a statement; SQLite takes 32,766."""
 
+ID_BYTES = 16
+
 
 class Statements:
     """The statements for any database.
@@ -48,6 +50,21 @@ class Statements:
             self._id_is_listed()
         )
         self._lock = self._load.order_by(table.c.id).with_for_update()
+        behind = table.c.id > self._an_id("after")
+        self._scan = (
+            select(*(self._as_it_is(name) for name in self.names))
+            .where(behind)
+            .order_by(table.c.id)
+            .limit(bindparam("limit", type_=Integer))
+        )
+        self._last_of = (
+            select(table.c.id)
+            .where(behind)
+            .order_by(table.c.id)
+            .limit(1)
+            .offset(bindparam("offset", type_=Integer))
+        )
+        self._count = select(func.count()).select_from(table).where(behind)
         now = bindparam("now", type_=types.Double)
         self._expired = (
             select(table.c.id)
@@ -81,6 +98,29 @@ class Statements:
             for chunk in self._chunks(ids)
             for row in connection.execute(statement, {"ids": chunk})
         }
+
+    def scan(
+        self, connection: Connection, after: bytes, limit: int
+    ) -> dict[bytes, Record | Unreadable]:
+        """Return the first *limit* records behind this id, in the order of the ids."""
+        rows = connection.execute(self._scan, {"after": after, "limit": limit})
+        return {
+            row[0]: record_of(row) if len(row[0]) == ID_BYTES else Unreadable("its id is no id")
+            for row in rows
+        }
+
+    def count_behind(
+        self, connection: Connection, after: bytes, limit: int
+    ) -> tuple[int, bytes | None]:
+        """Return how many rows are behind this id, and `None`; or *limit*, and its last id."""
+        values = {"after": after, "offset": limit - 1}
+        for id in connection.scalars(self._last_of, values):
+            return limit, id
+        return connection.scalar(self._count, {"after": after}) or 0, None
+
+    def estimate(self, connection: Connection) -> int | None:
+        """Return about how many rows there are; `None` if the database does not know."""
+        return None
 
     def lock_expired(self, connection: Connection, now: float, limit: int) -> list[bytes]:
         """Lock expired rows that no other transaction has locked; return their ids.
@@ -126,6 +166,9 @@ class Statements:
         if name == "user_name":
             return self._text(column).label(name)
         return type_coerce(column, types.NullType).label(name)
+
+    def _an_id(self, name: str) -> Any:
+        return bindparam(name, type_=LargeBinary)
 
     def _id_is_listed(self) -> Any:
         return self.table.c.id.in_(bindparam("ids", expanding=True))

@@ -18,12 +18,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from stores.contract import (
     Change,
     ConfigurationError,
+    Count,
     Outcome,
+    Page,
     Record,
     Store,
     StoreUnavailable,
     Unreadable,
 )
+from stores.cursor import count_in_steps, id_after, page_of
 from stores.sql.attempt import Attempt
 from stores.sql.batch import Batch
 from stores.sql.clock import compare_clocks
@@ -136,6 +139,24 @@ class SQLStore(Store):
             return len(ids)
 
         return await self._run(remove)
+
+    async def scan(self, after: str | None = None, limit: int = 500) -> Page:
+        behind = id_after(after)
+        found = await self._run(lambda a: self._statements.scan(a.connection, behind, limit))
+        return page_of(found, limit)
+
+    async def count(self, *, exact: bool = False) -> Count:
+        if not exact:
+            estimate = await self._run(lambda a: self._statements.estimate(a.connection))
+            if estimate is not None:
+                return Count(estimate, False)
+
+        async def step(after: bytes, limit: int) -> tuple[int, bytes | None]:
+            return await self._run(
+                lambda a: self._statements.count_behind(a.connection, after, limit)
+            )
+
+        return Count(await count_in_steps(step), True)
 
     def _go_on_with(self, file: WatchedFile) -> None:
         """Use the file that is there now, rather than the one that connections have open."""

@@ -14,6 +14,7 @@ from tornado.websocket import WebSocketHandler
 
 from app import Group, Route, SessionManager, SessionMixin
 from configure import ROUTES
+from handlers.page.routes import PAGE
 from stores import MemoryStore
 from tests.helpers.chromium import PAGES, TIMEOUT, Chromium, Scripted, browse
 from tests.helpers.pages import Page
@@ -63,7 +64,8 @@ ACCOUNT = Group(
 async def test_the_example_works_with_the_browsers_own_cookies(
     serve: Callable[..., Site], chromium: Chromium
 ) -> None:
-    site = serve(Group("/", *PAGES, *ROUTES.children), SessionManager(MemoryStore()))
+    example = [child for child in ROUTES.children if child is not PAGE]
+    site = serve(Group("/", *PAGES, *example), SessionManager(MemoryStore()))
     async with browse(chromium, site) as tab:
         assert await tab.fetch("/sessions/get") == "n/a"
         assert await tab.fetch("/sent-cookies") == ""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 
 import pytest
 
-from stores import MemoryStore, MongoStore, RedisStore, SQLStore, Store
+from stores import EncryptedStore, MemoryStore, MongoStore, RedisStore, SQLStore, Store
 
 STORES: Mapping[str, Callable[[pytest.FixtureRequest], Store]] = {
     "memory": lambda _: MemoryStore(),
+    "sealed": lambda _: EncryptedStore(MemoryStore(), keys={1: os.urandom(32)}),
     "mongodb": lambda request: MongoStore(request.getfixturevalue("mongod").url),
     "valkey": lambda request: RedisStore(request.getfixturevalue("valkey").url),
     "postgres": lambda request: SQLStore(request.getfixturevalue("postgres").url),

@@ -38,16 +38,17 @@ def state(session: Session) -> dict[str, Any]:
 
 
 class Steps(Page):
-    """Answers what the session was when it was loaded and what it is after the steps."""
+    """Answers what the session was, what it is after the steps, and the messages shown."""
 
     async def get(self) -> None:
         was = state(self.session)
+        self.shown: list[list[str]] = []
         for step in self.get_arguments("do"):
             name, *arguments = step.split()
             result = DO[name](self, *arguments)
             if result is not None:
                 await result
-        self.write({"was": was, "now": state(self.session)})
+        self.write({"was": was, "now": state(self.session), "shown": self.shown})
 
 
 def _set(page: Steps, key: str, value: str = '"yes"') -> None:
@@ -68,6 +69,14 @@ def _remember(page: Steps, value: str) -> None:
     page.session.persistent = value == "yes"
 
 
+def _flash(page: Steps, text: str, level: str = "info") -> None:
+    page.session.flash(text, level)
+
+
+def _show(page: Steps) -> None:
+    page.shown.append([f"{flash.level} {flash.text}" for flash in page.session.flashes()])
+
+
 def _status(page: Steps, code: str) -> None:
     raise HTTPError(int(code))
 
@@ -83,6 +92,7 @@ DO: dict[str, Callable[..., Any]] = {
     "append": _append,
     "clear": lambda page: page.session.clear(),
     "regenerate": lambda page: page.session.regenerate(),
+    "confirm": lambda page: page.session.confirm(),
     "sign-in": lambda page, user: page.session.sign_in(user),
     "sign-in-for-now": lambda page, user: page.session.sign_in(user, persistent=False),
     "sign-out": lambda page: page.session.sign_out(),
@@ -90,6 +100,8 @@ DO: dict[str, Callable[..., Any]] = {
     "remember": _remember,
     "commit": lambda page: page.session.commit(),
     "status": _status,
+    "flash": _flash,
+    "show": _show,
     "turns": _turns,
     "wait": lambda page, name: Held.by_name[name].wait_in_handler(),
 }

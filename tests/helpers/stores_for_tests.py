@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from stores import MemoryStore, Store, StoreUnavailable
-from stores.contract import Change, Outcome, Record, Unreadable
+from stores.contract import Change, Count, Outcome, Page, Record, Unreadable
 
 
 class SpyStore(Store):
@@ -56,6 +56,13 @@ class SpyStore(Store):
 
     async def sweep(self, now: float, limit: int) -> int:
         return await self.inner.sweep(now, limit)
+
+    async def scan(self, after: str | None = None, limit: int = 500) -> Page:
+        self.calls.append(("scan", [after]))
+        return await self.inner.scan(after, limit)
+
+    async def count(self, *, exact: bool = False) -> Count:
+        return await self.inner.count(exact=exact)
 
 
 class FaultyStore(SpyStore):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 
@@ -72,6 +73,11 @@ class OptionsOfAnother(WithOptions):
 class ErrorPage(Members):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         self.write(f"own page {status_code} for {self.current_user}")
+
+
+class KnowsItsUser(Plain):
+    def get_current_user(self) -> Any:
+        return self.request.headers.get("X-User")
 
 
 class PlainErrorPage(Plain):
@@ -188,14 +194,15 @@ def test_a_login_url_that_takes_users_only_is_refused(login: str) -> None:
     build(Route("", KnowsItsUser), login_url="/in")
 
 
-def build(*inside: Route, **settings: Any) -> None:
-    routes = Group("/", Group("in", *inside, authenticated=True), sessions=True)
+@pytest.mark.parametrize("handler", [Plain, Members, KnowsItsUser])
+def test_a_login_url_that_takes_fresh_users_only_is_refused(handler: Any) -> None:
+    with pytest.raises(ConfigurationError, match="with authenticated=False, fresh=False"):
+        build(Route("", handler), login_url="/in", fresh=timedelta(minutes=1))
+
+
+def build(*inside: Route, fresh: timedelta | None = None, **settings: Any) -> None:
+    routes = Group("/", Group("in", *inside, authenticated=True, fresh=fresh), sessions=True)
     make_app(Config(routes, SessionManager(MemoryStore()), settings))
-
-
-class KnowsItsUser(Plain):
-    def get_current_user(self) -> Any:
-        return self.request.headers.get("X-User")
 
 
 @pytest.mark.gen_test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -230,6 +231,7 @@ def test_the_tree_shows_methods_paths_handlers_names_and_flags() -> None:
             Group("off", Route("", Plain), sessions=False),
             Group("ro", Route("", Keep), read_only=True, authenticated=True),
             Group("own", Route("", OwnUser), sessions=False, authenticated=True),
+            Group("fresh", Route("", Keep), fresh=timedelta(minutes=15)),
             sessions=True,
         ),
     )
@@ -243,12 +245,15 @@ def test_the_tree_shows_methods_paths_handlers_names_and_flags() -> None:
     assert table[0] == ("METHODS", "PATH", "HANDLER", "NAME", "SESSIONS")
     assert table[1] == ("GET", "/plain", "tests.helpers.pages.Plain", "-", "off")
     on = "on (cookie session, by group /in)"
-    paths = ["/in/<int:number>", "/in/keep", "/in/off", "/in/ro", "/in/own"]
+    paths = ["/in/<int:number>", "/in/keep", "/in/off", "/in/ro", "/in/own", "/in/fresh"]
     assert [row[1] for row in table[2:]] == paths
-    assert [row[3] for row in table[2:]] == ["-", "keep", "-", "-", "-"]
+    assert [row[3] for row in table[2:]] == ["-", "keep", "-", "-", "-", "-"]
     off = "off (sessions=False on /in/off)"
     own = "off (sessions=False on /in/own), authenticated"
-    assert [row[4] for row in table[2:]] == [on, on, off, f"{on}, read_only, authenticated", own]
+    assert [row[4] for row in table[2:]] == [
+        *(on, on, off, f"{on}, read_only, authenticated", own),
+        f"{on}, authenticated, fresh (0:15:00)",
+    ]
 
 
 def test_the_table_shows_what_answers_any_other_path() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -30,6 +31,14 @@ class WithWord(RequestHandler):
 
     def get(self) -> None:
         self.write(self.word)
+
+
+class KnowsItsUser(Plain):
+    def get_current_user(self) -> str:
+        return "ada"
+
+
+MINUTE = timedelta(minutes=1)
 
 
 def manager(**cookie: Any) -> SessionManager:
@@ -163,6 +172,44 @@ MISTAKES: list[tuple[str, Callable[[], None], str]] = [
             Group("off", Route("a", Plain), sessions=False, authenticated=True), sessions=manager()
         ),
         "authenticated=True, but sessions are off",
+    ),
+    (
+        "fresh without sessions",
+        lambda: build(Route("a", Page), fresh=MINUTE),
+        "group /top/inner: fresh=0:01:00, but sessions are off, and only a session knows when",
+    ),
+    (
+        "fresh without sessions, with a user of the handler's own",
+        lambda: build(Route("a", KnowsItsUser), fresh=MINUTE),
+        "set sessions=True, or fresh=False",
+    ),
+    (
+        "fresh inherited into a group without sessions",
+        lambda: build(
+            Group("off", Route("a", Plain), sessions=False), sessions=manager(), fresh=MINUTE
+        ),
+        "group /top/inner/off: fresh=0:01:00, but sessions are off",
+    ),
+    (
+        "fresh and not authenticated",
+        lambda: build(Route("a", Page), sessions=manager(), fresh=MINUTE, authenticated=False),
+        "group /top/inner: authenticated=False, but fresh=0:01:00 takes signed-in users only",
+    ),
+    (
+        "fresh inherited into a group for everybody",
+        lambda: build(
+            Group("open", Route("a", Page), authenticated=False), sessions=manager(), fresh=MINUTE
+        ),
+        "group /top/inner/open: authenticated=False, but fresh=0:01:00 takes signed-in users only; "
+        "set fresh=False, too",
+    ),
+    *(
+        (
+            f"fresh of {value!r}",
+            lambda value=value: build(Route("a", Page), sessions=manager(), fresh=value),
+            f"group /top/inner: fresh is {value!r}; it is a timedelta above zero, False or None",
+        )
+        for value in (True, 900, "15m", timedelta(0), timedelta(-1), 0)
     ),
     (
         "duplicate name",

@@ -40,7 +40,7 @@ def announce():
     print("serving on http://localhost:0", flush=True)
 
 
-told = fork(2, announce, Restarts(*map(float, sys.argv[2:5]), int(sys.argv[5])))
+inherited = fork(2, announce, Restarts(*map(float, sys.argv[2:5]), int(sys.argv[5])))
 os.write(1, f"child {os.getpid()} {random.random()}\n".encode())
 what = sys.argv[1]
 if what == "die":
@@ -48,7 +48,7 @@ if what == "die":
 if what == "end":
     sys.exit(0)
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
-select.select([told], [], [])
+select.select([inherited.told], [], [])
 if what == "fail":
     sys.exit(4)
 os.write(1, f"told {os.getpid()}\n".encode())

@@ -257,7 +257,7 @@ def test_a_connection_that_says_nothing_is_closed(start: Start) -> None:
 
 
 def test_a_connection_in_use_outlives_every_time_out(start: Start) -> None:
-    service = start("--port=0", "--keep-alive-timeout=1", "--header-timeout=1")
+    service = start("--port=0", "--keep-alive-timeout=2", "--header-timeout=2")
     with clients(service, 1) as (client,):
         for _ in range(8):
             client.sendall(GET)

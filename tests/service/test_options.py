@@ -316,5 +316,5 @@ def test_configure_reads_every_option_of_its_group() -> None:
     """Else the service would say of its own `configure.py` that an option is not used."""
     text = (ROOT / "configure.py").read_text()
     session = [name for name in listed() if name.startswith("session-") or name == "store"]
-    assert len(session) == 5
+    assert len(session) == 8
     assert all(f"options.{name.replace('-', '_')}" in text for name in session)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -22,6 +25,12 @@ README = (ROOT / "README.md").read_text()
 def blocks(language: str) -> list[str]:
     """Return the README's code blocks of a language."""
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def example(words: str) -> str:
+    """Return the one Python block that has these words."""
+    (block,) = (block for block in blocks("python") if words in block)
+    return block
 
 
 @pytest.fixture
@@ -67,8 +76,7 @@ class Visitor:
 
 
 def test_the_counter_works_when_pasted(start: Start, tmp_path: Path) -> None:
-    counter = blocks("python")[0]
-    assert "listen(8000)" in counter
+    counter = example("listen(8000)")
     script = tmp_path / "counter.py"
     # Only the port differs, and it is told, for 8000 may be taken.
     served = ".add_sockets(sockets); print('serving on http://localhost:%d' % port, flush=True)"
@@ -89,6 +97,25 @@ def test_the_counter_works_when_pasted(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.gen_test
+async def test_a_value_has_a_type_of_its_own_as_shown() -> None:
+    from tornado.web import RequestHandler
+
+    import app
+    from stores import MemoryStore
+
+    names: dict[str, Any] = {"SessionMixin": app.SessionMixin, "RequestHandler": RequestHandler}
+    exec(example("class AddToCart"), names)
+    routes = app.Group("/", app.Route("add", names["AddToCart"]), sessions=True)
+    site = Site(app.make_app(app.Config(routes, app.SessionManager(MemoryStore()))))
+    try:
+        browser = site.browser()
+        bodies = [(await browser.post("/add", {"item": item})).body for item in ("tea", "cup")]
+        assert bodies == [b"1 items", b"2 items"]
+    finally:
+        await site.close()
+
+
+@pytest.mark.gen_test
 async def test_a_handler_of_uploads_raises_its_limits_as_shown() -> None:
     from tornado.web import RequestHandler
 
@@ -96,7 +123,7 @@ async def test_a_handler_of_uploads_raises_its_limits_as_shown() -> None:
     from stores import MemoryStore
 
     names: dict[str, Any] = {"SessionMixin": app.SessionMixin, "RequestHandler": RequestHandler}
-    exec(blocks("python")[1], names)
+    exec(example("class Upload"), names)
 
     class Upload(names["Upload"]):  # type: ignore[valid-type,misc]
         def put(self) -> None:
@@ -123,25 +150,39 @@ def test_the_groups_are_declared_as_shown() -> None:
     def manager(_: object) -> app.SessionManager:
         return app.SessionManager(MemoryStore(), cookie=app.Cookie("admin"))
 
-    pages = dict.fromkeys(("About", "Cart", "Orders", "Feed", "Admin"), Page)
+    pages = dict.fromkeys(("About", "Cart", "Orders", "Password", "Feed", "Admin"), Page)
     names = {"Group": app.Group, "Route": app.Route, "SessionManager": manager, **pages}
-    routes = eval(blocks("python")[2], names)
+    names["timedelta"] = timedelta
+    routes = eval(example('Group("admin"'), names)
     application = app.make_app(app.Config(routes, app.SessionManager(MemoryStore())))
     flags = {
-        e.path: (e.policy.manager is not None, e.policy.authenticated, e.policy.read_only)
+        e.path: (
+            *(e.policy.manager is not None, e.policy.authenticated, e.policy.read_only),
+            e.policy.fresh,
+        )
         for e in application.endpoints
     }
     assert flags == {
-        "/about": (False, False, False),
-        "/shop/cart/<int:item>": (True, False, False),
-        "/account/orders": (True, True, False),
-        "/feed/<path:rest>": (True, False, True),
-        "/admin": (True, False, False),
+        "/about": (False, False, False, None),
+        "/shop/cart/<int:item>": (True, False, False, None),
+        "/account/orders": (True, True, False, None),
+        "/account/password": (True, True, False, timedelta(minutes=15)),
+        "/feed/<path:rest>": (True, False, True, None),
+        "/admin": (True, False, False, None),
     }
 
 
+def test_a_handler_is_tested_as_shown(tmp_path: Path) -> None:
+    (tmp_path / "test_name.py").write_text(example("class TestName"))
+    command = [sys.executable, "-m", "unittest", "test_name"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "Ran 1 test" in result.stderr
+
+
 def test_the_store_is_swapped_as_shown(start: Start, tmp_path: Path) -> None:
-    shown = blocks("python")[3]
+    shown = example("def configure(")
     original = (ROOT / "configure.py").read_text()
     configured, _, _ = original.partition("def configure(")
     for name in ("main.py", "app", "handlers", "stores"):

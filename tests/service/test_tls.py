@@ -122,12 +122,12 @@ def test_unfinished_handshakes_make_room(
 def test_a_kept_connection_outlives_its_time_outs(
     start: Start, authority: Authority, certificate: Path
 ) -> None:
-    service = start("--port=0", f"--tls-cert={certificate}", "--keep-alive-timeout=1")
+    service = start("--port=0", f"--tls-cert={certificate}", "--keep-alive-timeout=2")
     connection = http.client.HTTPSConnection(
         "localhost", port_of(service), timeout=PATIENCE, context=context(authority)
     )
     with contextlib.closing(connection):
-        for _ in range(6):
+        for _ in range(8):
             assert ask(connection, "/healthz").status == 200
             time.sleep(0.4)
 

@@ -17,6 +17,9 @@ from tests.helpers.stores_for_tests import FaultyStore
 
 TIMEOUT = 0.6
 MOST = 0.8 * TIMEOUT
+LATEST = 1.6 * TIMEOUT
+"""Where one of the steps had a deadline of its own, it would be later."""
+
 FOREVER = 60.0
 
 
@@ -105,7 +108,7 @@ async def test_a_request_waits_no_longer_than_the_deadline(
     waited = await asyncio.gather(*(request(manager, header, act) for header in headers))
     store.delays = {}
     assert min(waited) > 0.9 * TIMEOUT
-    assert max(waited) < 1.4 * TIMEOUT
+    assert max(waited) < LATEST
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -116,7 +119,7 @@ async def test_opening_the_store_counts(store: DelayedStore, clock: FakeClock, t
     manager = SessionManager(store, clock=clock)
     store.delays = {"open": [MOST], "load": [FOREVER]}
     waited = await request(manager, "; ".join(headers), change)
-    assert 0.9 * TIMEOUT < waited < 1.4 * TIMEOUT
+    assert 0.9 * TIMEOUT < waited < LATEST
     await manager.close()
     await other.close()
 
@@ -135,7 +138,7 @@ async def test_the_steps_of_a_sign_in_count(manager: SessionManager, store: Dela
     began = time.monotonic()
     with pytest.raises(SessionUnavailable):
         await slow.commit()
-    assert 0.9 * TIMEOUT < time.monotonic() - began < 1.4 * TIMEOUT
+    assert 0.9 * TIMEOUT < time.monotonic() - began < LATEST
     store.delays = {}
 
 
@@ -153,7 +156,7 @@ async def test_undoing_before_a_sign_in_counts(
     began = time.monotonic()
     with pytest.raises(SessionUnavailable):
         await session.commit()
-    assert time.monotonic() - began < 1.4 * TIMEOUT
+    assert time.monotonic() - began < LATEST
     store.delays = {}
 
 
@@ -206,7 +209,7 @@ async def test_a_late_commit_has_a_budget_of_its_own(
     began = time.monotonic()
     with pytest.raises(SessionUnavailable):
         await session.commit()
-    assert time.monotonic() - began < 1.4 * TIMEOUT
+    assert time.monotonic() - began < LATEST
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -219,7 +222,7 @@ async def test_looking_again_counts(manager: SessionManager, store: DelayedStore
     with pytest.raises(SessionUnavailable):
         for _ in range(8):
             await session.refresh()
-    assert 0.9 * TIMEOUT < time.monotonic() - began < 1.4 * TIMEOUT
+    assert 0.9 * TIMEOUT < time.monotonic() - began < LATEST
     store.delays = {}
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from app import SessionManager
-from app.sessions.working_copy import is_unsaved, take_cookie
+from app.sessions.saving import is_unsaved
+from app.sessions.working_copy import take_cookie
 from stores import MemoryStore
 from tests.helpers.cookies import header_of
 from tests.helpers.pages import Page, kept, open_page

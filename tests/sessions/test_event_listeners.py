@@ -107,8 +107,11 @@ async def test_a_listener_that_fails_is_logged_and_disturbs_nobody(
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_no_response_waits_for_a_listener(serve: Serve) -> None:
+async def test_no_response_waits_for_a_listener(
+    monkeypatch: pytest.MonkeyPatch, serve: Serve
+) -> None:
     """One that never ends is cut off when the manager is closed, after a moment."""
+    monkeypatch.setattr(events, "MOMENT", 0.01)
     ended: list[str] = []
 
     async def never(event: SessionEvent) -> None:
@@ -152,8 +155,7 @@ async def test_a_listener_has_a_moment_when_the_manager_is_closed(
 async def test_a_listener_runs_outside_of_the_request(serve: Serve) -> None:
     """The deadline of a request's store call is not that of what a listener asks a store."""
     found: list[float | None] = []
-    store = MemoryStore(max_sessions=1)
-    manager = SessionManager(store, on_event=lambda _: found.append(deadline.get()))
+    manager = SessionManager(MemoryStore(), on_event=lambda _: found.append(deadline.get()))
     token = deadline.set(1.0)
     try:
         session = await manager.load(None)

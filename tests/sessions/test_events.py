@@ -78,6 +78,8 @@ async def test_events_tell_the_life_of_a_session(
         ("sign-in ada",): [(SIGNED_IN, "ada")],
         ("regenerate",): [(ROTATED, "ada")],
         ("remember no",): [(ROTATED, "ada")],
+        ("confirm",): [(EventKind.CONFIRMED, "ada")],
+        ("sign-in ada", "confirm"): [(SIGNED_IN, "ada")],
         ("sign-in ada", "set b 1"): [(SIGNED_IN, "ada")],
     }.items():
         await do(browser, *words)
@@ -106,9 +108,13 @@ async def test_an_end_of_nobodys_session_is_told_as_one(
 
 @pytest.mark.gen_test(timeout=30)
 async def test_a_commit_without_an_answer_tells_nothing(
-    visit: Visit, heard: list[SessionEvent], caplog: pytest.LogCaptureFixture
+    visit: Visit,
+    heard: list[SessionEvent],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Neither the log nor the listener hears of what the store did not acknowledge."""
+    monkeypatch.setattr(rotation, "FIRST_PAUSE", 0.001)
     caplog.set_level(logging.DEBUG, "sessions.audit")
     store = FaultyStore()
     browser = visit(store)
@@ -255,6 +261,40 @@ async def test_an_eviction_is_told(visit: Visit, heard: list[SessionEvent]) -> N
     await other.site.application.close()
     await do(browser.site.browser(), "sign-in bob")
     assert told(heard) == [(EventKind.EVICTED, "eve"), (STARTED, "bob"), (SIGNED_IN, "bob")]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_user_signed_out_everywhere_is_the_last_word(
+    visit: Visit, heard: list[SessionEvent]
+) -> None:
+    """A sign-in that is stopped by it was never told; what ends by it is."""
+    browser = visit(MemoryStore())
+    await do(browser, "set a 1")
+    other = browser.site.browser()
+    await do(other, "sign-in ada")
+    new, anonymous = browser.site.browser(), twin(browser)
+    held = [await Held.at(one, "sign-in ada") for one in (new, anonymous)]
+    told(heard)
+    assert await manager_of(browser).sign_out_everywhere("ada") == 1
+    await manager_of(browser).events.settle()
+    assert told(heard) == [(EventKind.REVOKED, "ada")]
+    for one in held:
+        assert (await one.finish()).code == 409
+    assert SIGNED_IN not in [kind for kind, _ in told(heard)]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_the_oldest_of_too_many_sessions_is_told(
+    serve: Callable[..., Site], heard: list[SessionEvent]
+) -> None:
+    manager = SessionManager(MemoryStore(), max_per_user=1, on_event=heard.append)
+    site = serve(ROUTES, manager)
+    browsers = [site.browser(), site.browser()]
+    for browser in browsers:
+        await do(browser, "sign-in ada")
+    limited = [event.session for event in heard if event.kind is EventKind.LIMITED]
+    assert limited == [public_id(browsers[0])]
+    assert told(heard)[-1] == (SIGNED_IN, "ada")
 
 
 @pytest.mark.gen_test(timeout=30)

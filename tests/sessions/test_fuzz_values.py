@@ -13,7 +13,7 @@ import pytest
 
 from app import SessionManager
 from app.sessions import values
-from app.sessions.working_copy import is_unsaved
+from app.sessions.saving import is_unsaved
 from stores import MemoryStore, Store
 from tests.helpers.cookies import header_of
 from tests.helpers.hostile_cookies import seed

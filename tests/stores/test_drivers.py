@@ -67,6 +67,15 @@ def test_asking_for_a_store_imports_its_driver_only(code: str, drivers: set[str]
     assert imported_by(code) == drivers
 
 
+@pytest.mark.parametrize(
+    ("code", "needed"),
+    [("stores.open_store('memory:')", False), ("stores.EncryptedStore", True)],
+)
+def test_without_keys_nothing_is_imported_for_sealing(code: str, needed: bool) -> None:
+    printed = outcome_of(f"import stores, sys; {code}; print('cryptography' in sys.modules)")
+    assert printed == str(needed)
+
+
 @pytest.mark.parametrize("name", stores.__all__)
 def test_every_public_name_can_be_imported(name: str) -> None:
     assert outcome_of(f"from stores import {name} as it; print(it.__name__)") == name
@@ -127,6 +136,18 @@ def test_a_store_without_its_driver_says_how_to_install(
     package: str, code: str, sentence: str
 ) -> None:
     assert sentence_of(code, package) == sentence
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import stores; stores.open_store('memory:', '1:' + 'k' * 43)",
+        "from stores import EncryptedStore",
+    ],
+)
+def test_keys_without_their_driver_say_how_to_install(code: str) -> None:
+    sentence = "Sealed values need the package cryptography: make install EXTRAS=encryption"
+    assert sentence_of(code, "cryptography") == sentence
 
 
 def test_a_defect_is_not_told_as_a_missing_driver() -> None:

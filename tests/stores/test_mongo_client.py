@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 import sys
 import traceback
@@ -15,6 +17,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from stores import ConfigurationError, MongoStore, StoreUnavailable, open_store
 from stores.contract import Create, Update
 from tests.helpers.records import make_record, make_rotation
+from tests.helpers.servers import free_port
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,20 @@ async def test_without_motor_pymongos_client_serves(
         await store.open()
         await store.ping()
         await store.close()
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_client_closed_while_it_connects_leaves_no_socket(turns: int) -> None:
+    """The tests see to that (`tests.helpers.cancelled_connects`), not the driver."""
+    async with pymongo.AsyncMongoClient[Any](f"mongodb://127.0.0.1:{free_port()}") as client:
+        pinging = asyncio.ensure_future(client.admin.command("ping"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    pinging.cancel()
+    await asyncio.wait([pinging])
+    del client, pinging
+    gc.collect()
 
 
 @pytest.mark.gen_test

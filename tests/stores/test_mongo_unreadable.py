@@ -110,6 +110,22 @@ async def test_an_unreadable_record_harms_no_other(
 
 
 @pytest.mark.gen_test
+async def test_a_scan_tells_of_unreadable_records(mongod: Any, mongo_collection: Any) -> None:
+    good = make_record(data={"n": 1})
+    async with opened("motor", mongod.url, mongo_collection.database.name) as store:
+        await store.write([Create(good)])
+        bad = []
+        for what in ("no data", "a date past all calendars"):
+            await store.write([Create(make_record(data={"name": "Ada"}))])
+            bad.append(put_misfit(mongo_collection, MISFITS[what][0]))
+        mongo_collection.insert_many([{}, {"_id": "text"}, {"_id": b"bytes"}, {"_id": bytes(17)}])
+        page = await store.scan()
+        assert page.found == await store.load([good.id, *bad])
+        assert isinstance(page.found[bad[1]], Unreadable)
+        assert (await store.count(exact=True)).number == 3
+
+
+@pytest.mark.gen_test
 async def test_a_value_that_json_lacks_is_not_measured(mongod: Any, mongo_collection: Any) -> None:
     """An update with a limit measures the record first, where its counter is missing."""
     bad, good = (make_record(data={"n": 0}) for _ in range(2))

@@ -34,6 +34,7 @@ async def test_a_replica_takes_over_from_a_killed_primary(tmp_path: Path) -> Non
         await until_written(writers, 20)
         killed = time.monotonic()
         cluster.primaries[0].kill()
+        dead = time.monotonic()
         await asyncio.to_thread(cluster.until_whole)
         await until_written(writers, 20)
         stop.set()
@@ -45,7 +46,7 @@ async def test_a_replica_takes_over_from_a_killed_primary(tmp_path: Path) -> Non
         # Replication is asynchronous: what was acknowledged just before the end may be lost.
         lost = {writer: await writer.lost() for writer in writers}
         assert all(writer in struck for writer, times in lost.items() if times)
-        assert all(killed - 1 < at <= killed + 0.1 for times in lost.values() for at in times)
+        assert all(killed - 1 < at < dead + 1 for times in lost.values() for at in times)
         count, total = (sum(map(len, w)) for w in (lost.values(), (w.acknowledged for w in struck)))
         print(f"{len(struck)} of {SESSIONS} sessions failed for {window:.1f} s")
         print(f"lost {count} of {total} acknowledged writes")

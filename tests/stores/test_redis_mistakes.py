@@ -212,7 +212,7 @@ async def test_a_right_that_is_missing_is_told(server: Valkey, rights: str, reas
 def rights_of_readme(server: Valkey) -> None:
     """Run the commands that stores/README.md lists."""
     commands = re.findall(r"^ +(ACL SETUSER sessions .*)$", README.read_text(), re.MULTILINE)
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         server.admin(*command.split())
 
@@ -232,6 +232,10 @@ async def use_all(store: RedisStore) -> None:
         assert await store.load([record.id]) == {record.id: update.applied_to(record)}
         new = make_record(data={"a": 1})
         assert await store.write([Update(new.id, {"b": 1}, or_create=new)]) == [DONE]
+    assert (await store.count(exact=True)).number >= 24
+    assert (await store.count()).number >= 24
+    found, after, _ = await store.scan(None, 10)
+    assert after is not None or len(found) >= 24
     assert await store.write([Delete(record.id) for record in records]) == [DONE] * 12
     await store.ping()
 
@@ -266,7 +270,7 @@ async def test_the_rights_that_are_listed_suffice_in_a_cluster(
 
 RIGHTS = [
     *("hgetall", "hmget", "hset", "hdel", "hlen", "exists", "unlink", "pexpireat"),
-    *("eval", "evalsha", "time", "info"),
+    *("eval", "evalsha", "time", "info", "scan", "dbsize"),
 ]
 
 

@@ -103,6 +103,7 @@ async def test_what_cannot_be_read_is_told_and_harms_no_other(valkey: Any, kind:
         assert reason in bad.reason
         assert "hunter2" not in bad.reason
         assert found[other.id] == other
+        assert (await store.scan()).found == found
         assert isinstance((await store.load([record.id]))[record.id], Unreadable)
         assert await store.write([Create(record), Delete(record.id)]) == [EXISTS, DONE]
         assert await store.load([record.id]) == {}

@@ -98,6 +98,7 @@ async def test_a_row_that_cannot_be_read_is_nobody_elses_concern(url: str, table
             answer = found[bad.id]
             assert isinstance(answer, Unreadable), (what, answer)
             assert "hunter2" not in answer.reason
+            assert found.items() <= (await store.scan()).found.items()
             assert [found[r.id] for r in others] == others, what
 
             outcomes = await store.write(

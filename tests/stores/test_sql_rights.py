@@ -73,6 +73,9 @@ async def test_the_rights_in_the_readme_suffice(
         assert await store.write([Update(record.id, rotation=rotation)]) == [DONE]
         assert (await load_record(store, record.id)).user == "ada"
         assert await store.sweep(time.time(), 10) == 1
+        assert list((await store.scan()).found) == [record.id]
+        assert (await store.count(exact=True)).number == 1
+        assert (await store.count()).number >= 0
         assert await store.write([Delete(record.id)]) == [DONE]
         await store.ping()
     assert caplog.text == ""
