@@ -107,6 +107,9 @@ ENDED = b"\xff" * 32
 No token has it, for nobody finds a secret with this hash. It is no session.
 """
 
+NO_SESSION = frozenset({NO_SECRET, ENDED})
+"""`Record.secret_hash` of all that is in a store and is no session."""
+
 NEVER_AUTHENTICATED = 0.0
 """`Rotation.authenticated` that takes the proof back; whoever reads it takes it for `None`."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from app.operating.check import CHECK
 from app.operating.command_line import CommandLine
+from app.operating.copy import COPY
 from app.operating.count import COUNT
 from app.operating.end import END
 from app.operating.listing import LIST
@@ -19,6 +20,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "show": SHOW,
     "end": END,
     "sweep": SWEEP,
+    "copy": COPY,
     "check": CHECK,
 }
 
