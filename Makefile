@@ -29,7 +29,8 @@ ifneq ($(PRESENT),$(or $(WANTED),none))
 ANEW := environment
 endif
 
-.PHONY: run install test test-faults lint bench bench-quick bench-cost bench-processes bench-scale
+.PHONY: run install test test-faults lint bench bench-quick bench-cost bench-processes bench-scale \
+	bench-sealing
 .PHONY: lock clean help environment again
 
 run: $(VENV)/run  ## install what is needed and serve on http://localhost:8888
@@ -58,7 +59,8 @@ bench-quick: $(VENV)/dev  ## measure in under a minute what has a goal
 bench-cost:  ## measure what a request costs the database
 bench-processes:  ## measure several processes, start-up and memory
 bench-scale:  ## measure a million sessions
-bench-cost bench-processes bench-scale: bench-%: $(VENV)/dev
+bench-sealing:  ## measure what sealed values cost
+bench-cost bench-processes bench-scale bench-sealing: bench-%: $(VENV)/dev
 	$(BIN)/python -m benchmarks.$* $(ARGS)
 	$(BIN)/python -m benchmarks.report
 

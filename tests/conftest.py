@@ -17,6 +17,8 @@ pytest_plugins = [
     "tests.helpers.cancelled_connects",
     "tests.helpers.every_store",
     "tests.helpers.fixtures_servers",
+    "tests.helpers.own_stores",
+    "tests.helpers.operator",
 ]
 
 

@@ -21,16 +21,18 @@ KINDS = ("create", "update", "touch", "rotate", "destroy")
 OUTCOMES = ("done", "missing", "conflict", "too_large", "unavailable")
 """What became of a commit."""
 
-OPERATIONS = ("open", "load", "write", "ping", "sweep", "count")
+OPERATIONS = ("open", "load", "write", "ping", "sweep", "count", "scan")
 """What a store is asked for."""
 
 BATCHED = ("load", "write")
 """Those of them that take many items at a time."""
 
 TIMEOUT, UNAVAILABLE, ERROR, ANSWER, BUSY = "timeout", "unavailable", "error", "answer", "busy"
-REASONS = (TIMEOUT, UNAVAILABLE, ERROR, ANSWER, BUSY)
+UNOPENED = "unopened"
+REASONS = (TIMEOUT, UNAVAILABLE, ERROR, ANSWER, BUSY, UNOPENED)
 """Why a store's work failed: it did not answer in time, it said that it cannot, it raised something
-else, its answer was none; or a request gave up while it waited for the calls before its own."""
+else, its answer was none; a request gave up while it waited for the calls before its own; or the
+values of one record do not open."""
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Upper bounds of the buckets that times are counted in."""
