@@ -19,13 +19,15 @@ from app import Config, ConfigurationError, __version__, make_app
 from app.access_log import log_request_with_session
 from app.children import fork
 from app.code_errors import BrokenCode, sentence, wait_for_a_change
-from app.commands import Call, Command, check, split
+from app.commands import Call, Command, check, owner, split
 from app.configuring import configured
 from app.forwarded import TrustedProxies
 from app.limits import Limits
 from app.listening import CannotListen, Place, address_of, handed_over
 from app.logs import FORMATS, set_format
 from app.metrics.ports import HIGHEST, MetricsPorts
+from app.operating.operations import SESSIONS
+from app.operating.running import run
 from app.option_pages import help_page, options_page
 from app.option_sources import OptionError
 from app.option_values import Origins, read_options
@@ -52,14 +54,15 @@ def main() -> None:
 def _run(line: list[str]) -> None:
     broken = _import_configure()  # first, because it may declare options of its own
     if {"-h", "--help"}.intersection(line):
-        print(help_page(COMMANDS))
+        own = owner(line, COMMANDS)
+        print(help_page(COMMANDS) if own is None else own[1].help(line[own[0] + 1 :]))
         return
     if "--version" in line:
         versions = f"Tornado {tornado.version}, Python {platform.python_version()}"
         print(f"tornado-server-sessions {__version__} ({versions})")
         return
     try:
-        flags, words = split(line)
+        flags, words = split(line, COMMANDS)
         origins = read_options(flags, os.environ)
     except OptionError:
         if broken is not None:  # the option may be one of its own
@@ -120,16 +123,27 @@ def _print_options(call: Call) -> None:
     print(options_page(call.origins))
 
 
+def _operate(call: Call) -> None:
+    refusals = (_check_port, _limits, _stopping, _trusted_proxies, _check_processes)
+    operation, request = SESSIONS.parse(call.words, call.origins, refusals)
+    config, _ = _configured(call)
+    sys.exit(run(operation, request, config))
+
+
 COMMANDS = {
     "routes": Command("prints the tree of routes, and where sessions are on", _print_routes),
     "options": Command("prints each option's value, and where it is from", _print_options),
+    "sessions": Command(
+        "counts, lists, shows, ends, sweeps or checks the sessions: see main.py sessions --help",
+        _operate,
+        own=SESSIONS,
+    ),
 }
 
 
 def _serve(call: Call) -> None:
     origins = call.origins
-    if not 0 <= options.port <= 65535:
-        raise OptionError(f"{origins.shown('port')} is not a port: 0 to 65535")
+    _check_port(origins)
     limits = _limits(origins)
     stopping = _stopping(origins)
     proxies = _trusted_proxies(origins)
@@ -179,6 +193,11 @@ def _serve(call: Call) -> None:
             expose=None if metrics is None else metrics.of(number),
         )
     )
+
+
+def _check_port(origins: Origins) -> None:
+    if not 0 <= options.port <= 65535:
+        raise OptionError(f"{origins.shown('port')} is not a port: 0 to 65535")
 
 
 def _metrics(origins: Origins, processes: int) -> MetricsPorts | None:

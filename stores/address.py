@@ -57,6 +57,11 @@ def host_and_port(text: str) -> tuple[str, int | None]:
     return host, port
 
 
+def is_local(host: str) -> bool:
+    """Tell whether a host, without its port, is this machine: what goes there, nobody overhears."""
+    return host in ("", "localhost", "::1") or host.startswith(("127.", "/"))
+
+
 def check_options(given: Iterable[str], supported: Sequence[str]) -> None:
     """Raise `ConfigurationError` unless all options *given* are *supported*."""
     if not set(given).issubset(supported):

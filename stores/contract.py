@@ -101,6 +101,12 @@ NO_SECRET = bytes(32)
 A key of its data that is 22 characters long is a session's id, in base64url.
 """
 
+ENDED = b"\xff" * 32
+"""`Record.secret_hash` of a mark that a session leaves when it ends while sessions move.
+
+No token has it, for nobody finds a secret with this hash. It is no session.
+"""
+
 NEVER_AUTHENTICATED = 0.0
 """`Rotation.authenticated` that takes the proof back; whoever reads it takes it for `None`."""
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from stores.contract import Change, ConfigurationError, Outcome, Record, Store, StoreUnavailable
+from stores import moving_scan
+from stores.contract import (
+    Change,
+    ConfigurationError,
+    Count,
+    Outcome,
+    Page,
+    Record,
+    Store,
+    StoreUnavailable,
+)
 from stores.moving_changes import MovingChanges
 from stores.moving_look import Answer, Aside
 from stores.moving_mark import is_mark
@@ -79,3 +89,13 @@ class MovingStore(Store):
             if not store.expires_itself and removed < limit:
                 removed += await store.sweep(now, limit - removed)
         return removed
+
+    async def scan(self, after: str | None = None, limit: int = 500) -> Page:
+        return await moving_scan.scan(self.new, self.old, after, limit)
+
+    async def count(self, *, exact: bool = False) -> Count:
+        if exact:
+            return await super().count(exact=True)
+        # Most are in both at the end, and in the old one at the beginning.
+        counts = [await store.count() for store in (self.new, self.old)]
+        return Count(max(count.number for count in counts), False)

@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.helpers.every_store",
     "tests.helpers.fixtures_servers",
     "tests.helpers.own_stores",
+    "tests.helpers.operator",
 ]
 
 

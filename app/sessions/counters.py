@@ -21,7 +21,7 @@ KINDS = ("create", "update", "touch", "rotate", "destroy")
 OUTCOMES = ("done", "missing", "conflict", "too_large", "unavailable")
 """What became of a commit."""
 
-OPERATIONS = ("open", "load", "write", "ping", "sweep", "count")
+OPERATIONS = ("open", "load", "write", "ping", "sweep", "count", "scan")
 """What a store is asked for."""
 
 BATCHED = ("load", "write")

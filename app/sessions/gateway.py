@@ -165,16 +165,23 @@ class Gateway:
             await self.open()
         await self._call(self.counters.calls["ping"], 1, _passed(since), self.store.ping)
 
+    async def call(
+        self, name: str, operation: Callable[..., Awaitable[Answer]], *arguments: Any
+    ) -> Answer:
+        """Await a further operation of the store within its deadline; count it as *name*.
+
+        Raises `SessionUnavailable`.
+        """
+        since = None if self._opened else await self._open_for(None)
+        return await self._call(self.counters.calls[name], 1, _passed(since), operation, *arguments)
+
     async def count(self) -> int | None:
         """Return about how many records there are; `None` where only a look at all would tell."""
         if type(self.store).count is Store.count:
             return None
-        since = time.monotonic()
-        if not self._opened:
-            since = await self._open_for(since)
-        calls = self.counters.calls["count"]
-        answer = await self._call(calls, 1, _passed(since), self.store.count)
+        answer = await self.call("count", self.store.count)
         if not isinstance(answer, Count):
+            calls = self.counters.calls["count"]
             raise wrong(self.store, "count()", answer, "a Count", calls)
         return answer.number
 

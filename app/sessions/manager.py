@@ -31,6 +31,7 @@ from app.sessions.recognition import (
     recognise,
     why_none,
 )
+from app.sessions.records import Records
 from app.sessions.rotation import Undoer
 from app.sessions.session import Session
 from app.sessions.stage import Stage
@@ -104,25 +105,26 @@ class SessionManager:
         self.events = Events(self.cookie.name, clock, on_event)
         self.counters = Counters()
         self._loads = self.counters.loads
-        self._timeouts = Timeouts(idle_timeout, lifetime)
+        self.timeouts = Timeouts(idle_timeout, lifetime)
         self._gateway = Gateway(store, clock, self.events, self.counters)
+        self.records = Records(self._gateway, clock)
         self._undoer = Undoer(self._gateway, clock)
         self._warnings = CookieWarnings(self.cookie)
         self.users = Users(
-            *(self._gateway, self.cookie.name, self._timeouts),
+            *(self._gateway, self.cookie.name, self.timeouts),
             *(self.endings, clock, self.events.tell),
         )
         admissions = Admissions(
-            *(self._gateway, self.users, self.cookie.name, self._timeouts),
+            *(self._gateway, self.users, self.cookie.name, self.timeouts),
             *(max_per_user, keep_agent, keep_address),
         )
         closer = Closer(
-            *(self._gateway, self._undoer, self._timeouts),
+            *(self._gateway, self._undoer, self.timeouts),
             *(self.endings, self.events, clock),
         )
         writer = Writer(
             *(self._gateway, self._undoer, admissions, closer),
-            *(self.cookie, self._warnings, self._timeouts, self.endings),
+            *(self.cookie, self._warnings, self.timeouts, self.endings),
             *(self.events, clock),
             max_bytes,
         )
@@ -198,7 +200,7 @@ class SessionManager:
             else:
                 record = await self._gateway.load(id, since)
             standing = UNKNOWN
-            if record is not None and self._timeouts.is_alive(record, now):
+            if record is not None and self.timeouts.is_alive(record, now):
                 standing = recognise(record, hash, now)
             elif self.endings.listeners:
                 self.endings.tell(id)
@@ -211,9 +213,9 @@ class SessionManager:
             presented = Presented(
                 now, has_cookie, over_tls, False, waited, began=began, client=client
             )
-            touch_due = self._timeouts.extension(record, now) is not None
+            touch_due = self.timeouts.extension(record, now) is not None
             return Session(self, record, presented, stage, touch_due)
-        expired = record is not None and not self._timeouts.is_alive(record, now)
+        expired = record is not None and not self.timeouts.is_alive(record, now)
         unreadable = record is None and id in self._gateway.unreadable
         self._loads[why_none(standing, several, expired, unreadable)] += 1
         replaced = record if standing is REPLACED else None
@@ -268,7 +270,7 @@ class SessionManager:
             record = found[id]
             if (
                 record is None
-                or not self._timeouts.is_alive(record, now)
+                or not self.timeouts.is_alive(record, now)
                 or not (id in unsure or compare_digest(record.secret_hash, secret_hash))
             ):
                 ended.add((id, secret_hash))
@@ -284,7 +286,7 @@ class SessionManager:
         hashes = [token.hash_secret(self.cookie.name, secret) for secret in secrets]
         found = zip(hashes, await self._undoer.load_each(ids, hashes, since), strict=True)
         record, standing, several = choose(
-            [(h, r) for h, r in found if r is not None and self._timeouts.is_alive(r, now)], now
+            [(h, r) for h, r in found if r is not None and self.timeouts.is_alive(r, now)], now
         )
         if several:
             self._warnings.several(several, now)

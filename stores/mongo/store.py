@@ -114,6 +114,11 @@ class MongoStore(Store):
                 "the primary, and a majority acknowledges each write"
             )
             self._overridden = []
+        if self._parts is not None and self._parts.may_be_overheard and self._collection is None:
+            warnings.append(
+                "sessions may cross the network in plain text; where the server speaks TLS, write "
+                "tls=true into its URL"
+            )
         for warning in filter(None, warnings):
             log.warning("store %s: %s", self.name, warning)
         self._look_at = time.monotonic() + LOOK_EVERY

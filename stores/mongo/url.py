@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
+from stores.address import is_local
 from stores.contract import ConfigurationError
 
 SRV = "mongodb+srv://"
@@ -43,6 +44,8 @@ class Parts(NamedTuple):
     collection: str | None
     overridden: list[str]
     """Options that ask for something else than what the store does."""
+    may_be_overheard: bool
+    """Whether values may cross a network in plain text."""
 
     def __repr__(self) -> str:
         return "<Parts of a URL>"
@@ -76,7 +79,15 @@ def parts_of(url: str) -> Parts:
             "the store's URL names a collection after the database; write ?collection= for it"
         )
     overridden = [name for name, _, value in pairs if _OURS.get(name.lower(), value) != value]
-    return Parts(plain, parsed["database"], unquote_plus(ours[-1]) if ours else None, overridden)
+    encrypts = parsed["options"].get("tls", url.startswith(SRV))
+    local = all(host.endswith(".sock") or is_local(host) for host, _ in parsed["nodelist"])
+    return Parts(
+        plain,
+        parsed["database"],
+        unquote_plus(ours[-1]) if ours else None,
+        overridden,
+        not (encrypts or local),
+    )
 
 
 def check_collection_name(name: str) -> None:

@@ -59,6 +59,16 @@ async def close_client(client: Any) -> None:
         await client.connection_pool.sentinel_manager.aclose()
 
 
+def warn_of_plain_text(url: RedisUrl | None) -> None:
+    """Log a warning when what a URL names is far away and TLS is not asked for."""
+    if url is not None and url.may_be_overheard:
+        log.warning(
+            "store %s: sessions may cross the network in plain text; where the server speaks TLS, "
+            "write rediss:// (rediss+cluster://, rediss+sentinel://)",
+            url.name,
+        )
+
+
 def warn_of_slow_reads(store: str) -> None:
     """Log a warning when redis-py parses answers in Python."""
     if not utils.HIREDIS_AVAILABLE:

@@ -110,6 +110,16 @@ async def ids_of_cluster(cluster: Cluster, prefix: bytes, after: str | None, lim
     return Ids(ids, f"slot.{slot}." if slot < SLOTS else None)
 
 
+async def count_ids(next_ids: Callable[[str | None, int], Awaitable[Ids]]) -> int:
+    """Return how many ids all steps have."""
+    number, step = 0, await next_ids(None, COUNTED)
+    while True:
+        number = len(step.ids) + (0 if step.anew else number)
+        if step.after is None:
+            return number
+        step = await next_ids(step.after, COUNTED)
+
+
 def _names(keys: Sequence[bytes] | set[bytes], prefix: bytes) -> list[bytes]:
     """Return what is behind the prefix in those keys that are sessions'."""
     names = (key[len(prefix) :] for key in keys if key.startswith(prefix))

@@ -38,14 +38,20 @@ from stores.contract import (
     Update,
     deadline,
 )
-from stores.redis.client import MAX_CONNECTIONS, close_client, make_client, warn_of_slow_reads
+from stores.redis.client import (
+    MAX_CONNECTIONS,
+    close_client,
+    make_client,
+    warn_of_plain_text,
+    warn_of_slow_reads,
+)
 from stores.redis.cluster import Cluster
 from stores.redis.errors import concerns_one_key, reason_of
 from stores.redis.eviction import warn_of_eviction
 from stores.redis.exchange import Command, ConnectionBroken, OneServer
 from stores.redis.hashes import arguments_of, fields_of, record_of
 from stores.redis.own_client import check_client, name_of, uses_tls
-from stores.redis.scanning import COUNTED, Ids, ids_of_cluster, ids_of_server
+from stores.redis.scanning import Ids, count_ids, ids_of_cluster, ids_of_server
 from stores.redis.scripts import CREATE, EXPECTING_UPDATE, LATE, OUTCOMES, SOURCES, UPDATE
 from stores.redis.server_clock import ServerClock
 from stores.redis.url import RedisUrl, read_url
@@ -171,25 +177,18 @@ class RedisStore(Store):
     async def scan(self, after: str | None = None, limit: int = 500) -> Page:
         ids, after, anew = await self._next_ids(after, limit)
         found = await self.load(ids) if ids else {}
-        for answer in found.values():
-            if isinstance(answer, StoreUnavailable):
-                raise answer
+        if failed := [a for a in found.values() if isinstance(a, StoreUnavailable)]:
+            raise failed[0]
         return Page(found, after, anew)  # type: ignore[arg-type]  # none is an error
 
     async def count(self, *, exact: bool = False) -> Count:
         if not exact:
             async with self._operation() as servers:
                 sizes = await servers.send_to_each((b"DBSIZE",))
-                for size in sizes:
-                    if isinstance(size, Exception):
-                        raise size
+                if failed := [size for size in sizes if isinstance(size, Exception)]:
+                    raise failed[0]
             return Count(sum(sizes), False)
-        number, step = 0, await self._next_ids(None, COUNTED)
-        while True:
-            number = len(step.ids) + (0 if step.anew else number)
-            if step.after is None:
-                return Count(number, True)
-            step = await self._next_ids(step.after, COUNTED)
+        return Count(await count_ids(self._next_ids), True)
 
     async def _next_ids(self, after: str | None, limit: int) -> Ids:
         if isinstance(self._servers, Cluster):
@@ -249,6 +248,7 @@ class RedisStore(Store):
             return
         async with self._operation() as servers:
             answers = await servers.send_to_each((b"INFO", b"memory"))
+        warn_of_plain_text(self._url)
         warn_of_eviction(self._name, answers)
         warn_of_slow_reads(self._name)
         self._warned = True

@@ -10,7 +10,7 @@ from redis.asyncio import SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import parse_url
 from redis.exceptions import RedisError
 
-from stores.address import check_options, host_and_port, split_url
+from stores.address import check_options, host_and_port, is_local, split_url
 from stores.contract import ConfigurationError
 
 CLIENT_OPTIONS = (
@@ -50,6 +50,11 @@ class RedisUrl(NamedTuple):
     @property
     def is_tls(self) -> bool:
         return self.options.get("connection_class") is SSLConnection
+
+    @property
+    def may_be_overheard(self) -> bool:
+        """Whether values may cross a network in plain text."""
+        return not (self.is_tls or all(is_local(host.lower()) for host, _ in self.nodes))
 
     def __repr__(self) -> str:
         return f"<RedisUrl {self.name}>"

@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from stores.address import check_options, host_and_port, split_url
+from stores.address import check_options, host_and_port, is_local, split_url
 from stores.contract import ConfigurationError
 from stores.drivers import BY_SCHEME
 from stores.sql.names import DATABASES, DRIVERS, SCHEMES
@@ -14,7 +14,6 @@ from stores.sql.postgresql_url import PostgreSQLOptions, read_options
 from stores.sql.tls import load_authorities, load_certificate
 
 MYSQL_OPTIONS = ("table", "ssl", "ssl_ca", "ssl_cert", "ssl_key", "unix_socket")
-LOCAL = ("", "localhost", "::1")
 
 
 class SQLUrl:
@@ -71,7 +70,7 @@ class SQLUrl:
             return False
         hosts = self._address.hosts or self.options.get("host", "")
         names = (_without_port(host) for host in hosts.split(","))
-        return not all(n in LOCAL or n.startswith(("127.", "/")) for n in names)
+        return not all(map(is_local, names))
 
     def _check_postgresql(self) -> None:
         address = self._address

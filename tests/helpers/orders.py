@@ -28,9 +28,9 @@ class Order:
         self._waiting: list[asyncio.Event] = []
         self._working: asyncio.Event | None = None
 
-    def view(self) -> Store:
-        """Return the store as one process sees it; its calls go when it is their turn."""
-        return _View(self)
+    def view(self, store: Store | None = None) -> Store:
+        """Return a store as one process sees it; its calls go when it is their turn."""
+        return _View(self, self.store if store is None else store)
 
     async def run(self, *requests: Coroutine[Any, Any, Any]) -> list[Any]:
         """Run *requests*, which make one store call at a time; return results or exceptions."""
@@ -87,8 +87,8 @@ async def in_every_order(store: Store, scenario: Callable[[Order], Awaitable[Non
 class _View(SpyStore):
     timeout = PATIENCE
 
-    def __init__(self, order: Order) -> None:
-        super().__init__(order.store)
+    def __init__(self, order: Order, store: Store) -> None:
+        super().__init__(store)
         self._order = order
 
     async def open(self) -> None:

@@ -27,6 +27,12 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+def example(words: str) -> str:
+    """Return the one Python block that has these words."""
+    (block,) = (block for block in blocks("python") if words in block)
+    return block
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     yield from starting(tmp_path)
@@ -70,8 +76,7 @@ class Visitor:
 
 
 def test_the_counter_works_when_pasted(start: Start, tmp_path: Path) -> None:
-    counter = blocks("python")[0]
-    assert "listen(8000)" in counter
+    counter = example("listen(8000)")
     script = tmp_path / "counter.py"
     # Only the port differs, and it is told, for 8000 may be taken.
     served = ".add_sockets(sockets); print('serving on http://localhost:%d' % port, flush=True)"
@@ -92,6 +97,25 @@ def test_the_counter_works_when_pasted(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.gen_test
+async def test_a_value_has_a_type_of_its_own_as_shown() -> None:
+    from tornado.web import RequestHandler
+
+    import app
+    from stores import MemoryStore
+
+    names: dict[str, Any] = {"SessionMixin": app.SessionMixin, "RequestHandler": RequestHandler}
+    exec(example("class AddToCart"), names)
+    routes = app.Group("/", app.Route("add", names["AddToCart"]), sessions=True)
+    site = Site(app.make_app(app.Config(routes, app.SessionManager(MemoryStore()))))
+    try:
+        browser = site.browser()
+        bodies = [(await browser.post("/add", {"item": item})).body for item in ("tea", "cup")]
+        assert bodies == [b"1 items", b"2 items"]
+    finally:
+        await site.close()
+
+
+@pytest.mark.gen_test
 async def test_a_handler_of_uploads_raises_its_limits_as_shown() -> None:
     from tornado.web import RequestHandler
 
@@ -99,7 +123,7 @@ async def test_a_handler_of_uploads_raises_its_limits_as_shown() -> None:
     from stores import MemoryStore
 
     names: dict[str, Any] = {"SessionMixin": app.SessionMixin, "RequestHandler": RequestHandler}
-    exec(blocks("python")[1], names)
+    exec(example("class Upload"), names)
 
     class Upload(names["Upload"]):  # type: ignore[valid-type,misc]
         def put(self) -> None:
@@ -129,7 +153,7 @@ def test_the_groups_are_declared_as_shown() -> None:
     pages = dict.fromkeys(("About", "Cart", "Orders", "Password", "Feed", "Admin"), Page)
     names = {"Group": app.Group, "Route": app.Route, "SessionManager": manager, **pages}
     names["timedelta"] = timedelta
-    routes = eval(blocks("python")[2], names)
+    routes = eval(example('Group("admin"'), names)
     application = app.make_app(app.Config(routes, app.SessionManager(MemoryStore())))
     flags = {
         e.path: (
@@ -149,7 +173,7 @@ def test_the_groups_are_declared_as_shown() -> None:
 
 
 def test_a_handler_is_tested_as_shown(tmp_path: Path) -> None:
-    (tmp_path / "test_name.py").write_text(blocks("python")[3])
+    (tmp_path / "test_name.py").write_text(example("class TestName"))
     command = [sys.executable, "-m", "unittest", "test_name"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -158,7 +182,7 @@ def test_a_handler_is_tested_as_shown(tmp_path: Path) -> None:
 
 
 def test_the_store_is_swapped_as_shown(start: Start, tmp_path: Path) -> None:
-    shown = blocks("python")[4]
+    shown = example("def configure(")
     original = (ROOT / "configure.py").read_text()
     configured, _, _ = original.partition("def configure(")
     for name in ("main.py", "app", "handlers", "stores"):

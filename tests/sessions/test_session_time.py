@@ -120,7 +120,7 @@ async def test_what_expired_is_not_read_though_the_store_still_has_it(
     nothing: dict[str, Any] = {"id": None, "user": None, "created": None}
     nothing |= {"persistent": True, "data": {}}
     assert answer(response) == {"was": nothing, "now": nothing, "shown": []}
-    assert store.kinds == ["Create", "load"]
+    assert store.kinds == ["Create", "Update", "load", "load"]  # the sign-in, then this request
 
 
 @pytest.mark.gen_test

@@ -1,0 +1,1 @@
+"""What operators do with the sessions of any store, a module a command."""

@@ -1,0 +1,76 @@
+"""Which sessions are meant: by id, a user's, or all; for the list and for the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from app.operating.operation import Flag, Request
+from app.operating.shown import Listed, listed, live_sessions
+from app.operating.sites import Site
+from app.operating.terminal import say
+from app.operating.walk import walk
+from app.option_sources import OptionError
+from app.sessions import token, user_record
+from app.sessions.users import Device
+
+USER = Flag("user", "the sessions of this user, the last seen first", "USER")
+
+
+class Choice:
+    """What a command line asks for. Raises `OptionError`."""
+
+    def __init__(self, request: Request) -> None:
+        self.user = request.flags.get("user")
+        self.ids = [_id(word) for word in dict.fromkeys(request.words)]
+        if self.user is not None:
+            if self.ids:
+                raise OptionError("give ids of sessions or --user, not both")
+            try:
+                user_record.check_user(self.user, "--user")
+            except (TypeError, ValueError) as error:
+                raise OptionError(str(error)) from None
+
+    async def sessions(self, site: Site, *, shown: bool = True) -> AsyncIterator[list[Listed]]:
+        """Yield the sessions in steps; of all of them, show how far it is if *shown*.
+
+        Raises `SessionUnavailable`.
+        """
+        if self.user is not None:
+            for manager in site.managers:
+                yield [_of_device(d, self.user) for d in await manager.devices(self.user)]
+        elif self.ids:
+            found = await site.records.load(self.ids)
+            yield await listed(site, live_sessions(site, found.values(), time.time()))
+        else:
+            async for page in walk(site.records, shown=shown):
+                if page.anew:
+                    say(f"{site.label}: the server was restarted, and the sessions come again")
+                yield await listed(site, live_sessions(site, page.found.values(), time.time()))
+
+    def tell_missing(self, found: Sequence[str]) -> int:
+        """Name the ids that were not found; return how many there are."""
+        missing = [id for id in map(token.public_id, self.ids) if id not in found]
+        for id in missing:
+            say(f"there is no live session {id}")
+        return len(missing)
+
+
+def _id(word: str) -> bytes:
+    id = token.record_id(word)
+    if id is None:
+        raise OptionError(f"{word[:40]} is no id of a session: 22 characters, as the list has them")
+    return id
+
+
+def _of_device(device: Device, user: str) -> Listed:
+    return Listed(
+        device.id,
+        user,
+        device.signed_in.timestamp(),
+        device.last_seen.timestamp(),
+        device.expires.timestamp(),
+        device.agent,
+        device.address,
+        device.label,
+    )

@@ -1,0 +1,132 @@
+"""`sessions end`: sessions by their ids, a user's, or all; asks first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+from app.operating.chosen import USER, Choice
+from app.operating.operation import YES, Flag, Operation, Request, Work
+from app.operating.shown import counted, live_sessions, record_in
+from app.operating.sites import Site
+from app.operating.terminal import ask, out, say
+from app.operating.walk import walk
+from app.option_sources import OptionError
+from app.sessions import token, user_record
+from app.sessions.events import EventKind
+from stores.contract import NO_SECRET, Change, Page, Record, Update
+
+
+async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
+    choice = Choice(request)
+    if [bool(choice.ids), choice.user is not None, request.has("all")].count(True) != 1:
+        raise OptionError("write sessions end and one of: ids of sessions, --user=USER, --all")
+    found: list[str] = []
+    if request.has("all"):
+        for site in sites:
+            _check_whole(site)
+        number = sum([(await site.records.count()).number for site in sites])
+        what = f"all sessions in {' and in '.join(site.store.name for site in sites)}"
+        what += f", about {number} records"
+    else:
+        for site in sites:
+            async for sessions in choice.sessions(site):
+                found += [session.id for session in sessions]
+        missing = choice.tell_missing(found)
+        if missing and not found:
+            return 1
+        what = counted(len(found), "session")
+        if choice.user is not None:
+            what += f" of the user {choice.user!r}, and any that signs in meanwhile"
+    if not request.has("yes"):
+        answer = ask(f"End {what}?")
+        if answer is None:
+            say(f"this would end {what}; there is no terminal to ask at, so write --yes")
+            return 2
+        if not answer:
+            say("nothing was ended")
+            return 1
+    ended = 0
+    if request.has("all"):
+        for site in sites:
+            ended = await _end_all(site, ended, work)
+    elif choice.user is not None:
+        for manager in (manager for site in sites for manager in site.managers):
+            ended += await manager.sign_out_everywhere(choice.user)
+    else:
+        for site in sites:
+            ended += await _end_each(site, choice.ids)
+    out([f"{counted(ended, 'session')} ended"])
+    return 1 if len(found) < len(choice.ids) else 0
+
+
+def _check_whole(site: Site) -> None:
+    if site.neighbours:
+        raise OptionError(
+            f"{site.store.name} has the sessions of the cookies {', '.join(site.neighbours)} as "
+            "well, and a session does not say whose it is: end all of them, without --cookie"
+        )
+
+
+async def _end_each(site: Site, ids: Sequence[bytes]) -> int:
+    """End live sessions; return how many there were."""
+    found = live_sessions(site, (await site.records.load(ids)).values(), time.time())
+    for record in found:
+        public, user = token.public_id(record.id), record.user
+        if user is None or not any([await m.sign_out(user, public) for m in site.managers]):
+            await site.records.remove([record.id])
+            _tell(site, [record])
+    return len(found)
+
+
+async def _end_all(site: Site, ended: int, work: Work) -> int:
+    """End what is there; return *ended* and how many there were."""
+    async for page in walk(site.records):
+        ended += await _end_page(site, page)
+        work.so_far = f"{counted(ended, 'session')} ended; the same command ends the rest"
+    return ended
+
+
+async def _end_page(site: Site, page: Page) -> int:
+    now = time.time()
+    cookies = {manager.cookie.name for manager in site.managers}
+    unlisted: list[Change] = []
+    listed: list[bytes] = []
+    mine: dict[bytes, Record] = {}
+    for id, record in zip(page.found, map(record_in, page.found.values()), strict=True):
+        if record is None:
+            continue
+        if record.secret_hash != NO_SECRET:
+            mine[id] = record
+            continue
+        entries = user_record.read(record, None).entries.values()
+        own = [entry.id for entry in entries if entry.text("cookie") in cookies]
+        if own:
+            listed += own
+            unlisted.append(Update(id, unset=[*map(token.public_id, own)]))
+    # First what the lists name, then its place there: else some would live that nobody lists.
+    beyond = await site.records.load([id for id in listed if id not in mine])
+    mine |= {r.id: r for r in map(record_in, beyond.values()) if r is not None}
+    alive = live_sessions(site, mine.values(), now)
+    await site.records.remove(mine)
+    _tell(site, alive)
+    await site.records.write(unlisted)
+    return len(alive)
+
+
+def _tell(site: Site, ended: Iterable[Record]) -> None:
+    """Tell of sessions that do not say which manager's they are."""
+    for record in ended:
+        for manager in site.managers:
+            manager.events.tell(EventKind.REVOKED, record.id, record.user)
+
+
+END = Operation(
+    "Ends the sessions with these ids, those of a user, or all. It says how many and asks, and "
+    "without a terminal it refuses, unless --yes is given. Who signs in while --user is at work is "
+    "signed out, too; --all leaves sessions that begin meanwhile, and unreadable records.",
+    _run,
+    [USER, Flag("all", "all sessions that the store has"), YES],
+    words="[ID...]",
+    most=1000,
+)

@@ -1,0 +1,207 @@
+"""`main.py sessions` over each database: what operators count, list, show, end and sweep."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from app import Cookie
+from app.option_sources import OptionError
+from app.sessions import token
+from stores.contract import ConfigurationError
+from tests.helpers.operator import Operator
+from tests.helpers.records import make_record
+
+FIELDS = ["id", "user", "signed_in", "last_seen", "expires", "agent", "address", "label"]
+
+
+def test_an_exact_count_tells_sessions_apart(operator: Operator) -> None:
+    operator.sign_in("ada", "ada", "bob", None)
+    operator.put(make_record(created=1.0, expires=time.time() + 99))  # past its lifetime
+    answer = operator("count", "--exact")
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out.startswith("4 sessions, cookie session in ")
+    assert "2 lists of users' sessions, 1 expired and 0 unreadable records" in answer.out
+
+
+def test_a_count_begins_with_the_number(operator: Operator) -> None:
+    operator.sign_in("ada", None)
+    (line,) = operator("count").lines
+    number, noun = line.split()[:2]
+    assert noun in ("record,", "records,")
+    assert int(number) == 3 or "an estimate" in line
+
+
+def test_the_list_has_the_fields_of_a_device(operator: Operator) -> None:
+    first, second = operator.sign_in("ada", None, label="laptop")
+    answer = operator("list", "--json")
+    assert (answer.status, answer.err) == (0, "")
+    sessions = {session["id"]: session for session in map(json.loads, answer.lines)}
+    assert set(sessions) == {first, second}
+    ada, nobody = sessions[first], sessions[second]
+    assert list(ada) == list(nobody) == FIELDS
+    assert (ada["user"], ada["agent"], ada["address"]) == ("ada", "Browser/1.0", None)
+    assert ada["label"] == "laptop"
+    assert ada["signed_in"] <= ada["last_seen"] < ada["expires"]
+    assert [nobody[name] for name in ("user", "signed_in", "agent", "label")] == [None] * 4
+
+
+def test_a_users_list_is_that_of_his_devices(operator: Operator) -> None:
+    mine = operator.sign_in("ada", "ada", "ada")
+    operator.sign_in("bob", None)
+    for words in (["--user", "ada"], ["--user=ada"]):
+        answer = operator("list", *words, "--json")
+        sessions = [json.loads(line) for line in answer.lines]
+        assert sorted(session["id"] for session in sessions) == sorted(mine)
+        assert sessions == sorted(sessions, key=lambda s: str(s["last_seen"]), reverse=True)
+        assert {session["user"] for session in sessions} == {"ada"}
+    (head, *rows) = operator("list", "--user", "ada").lines
+    assert head.split()[:3] == ["ID", "USER", "SIGNED"]
+    assert len(rows) == 3
+
+
+def test_sessions_are_ended_by_their_ids(operator: Operator) -> None:
+    first, second, third = operator.sign_in("ada", "ada", None)
+    unknown = token.public_id(token.new_id())
+    answer = operator("end", first, third, unknown, "--yes")
+    assert answer.status == 1
+    assert answer.out == "2 sessions ended\n"
+    assert f"there is no live session {unknown}" in answer.err
+    assert [json.loads(line)["id"] for line in operator("list", "--json").lines] == [second]
+    assert len(operator("list", "--user", "ada", "--json").lines) == 1
+
+
+def test_a_users_sessions_are_ended_everywhere(operator: Operator) -> None:
+    operator.sign_in("ada", "ada")
+    (bobs,) = operator.sign_in("bob")
+    answer = operator("end", "--user", "ada", "--yes")
+    assert (answer.status, answer.out) == (0, "2 sessions ended\n")
+    assert [json.loads(line)["id"] for line in operator("list", "--json").lines] == [bobs]
+
+
+def test_all_sessions_are_ended_and_their_lists(operator: Operator) -> None:
+    operator.sign_in("ada", "ada", "bob", None)
+    operator.put(*(make_record() for _ in range(1200)))
+    answer = operator("end", "--all", "--yes")
+    assert (answer.status, answer.out) == (0, "1204 sessions ended\n")
+    assert operator("list", "--json").out == ""
+    assert operator("list", "--user", "ada").out == ""
+    assert operator("count", "--exact").out.startswith("0 sessions")
+
+
+def test_expired_records_are_swept_where_the_server_does_not(operator: Operator) -> None:
+    operator.sign_in("ada")
+    dead = [make_record(created=time.time() - 99, expires=time.time() - 9) for _ in range(700)]
+    operator.put(*dead)
+    answer = operator("sweep")
+    assert (answer.status, answer.err) == (0, "")
+    by_itself = operator.make().expires_itself
+    assert answer.out.startswith("0 removed" if by_itself else "700 expired records removed")
+    assert "the server removes" in answer.out or not by_itself
+    assert len(operator("list", "--json").lines) == 1
+
+
+def test_a_session_is_shown_without_its_values(operator: Operator) -> None:
+    (id,) = operator.sign_in("ada")
+    answer = operator("show", id)
+    assert answer.status == 0
+    facts = {line[:10].strip(): line[11:] for line in answer.lines}
+    assert (facts["id"], facts["user"], facts["agent"]) == (id, "ada", "Browser/1.0")
+    assert "  cart  5 bytes" in answer.lines
+    assert "[1,2]" not in answer.out
+    assert "  cart  5 bytes  [1,2]" in operator("show", id, "--values").lines
+
+
+def test_a_list_of_a_users_sessions_is_no_session(sqlite_operator: Operator) -> None:
+    from app.sessions import user_record
+
+    sqlite_operator.sign_in("ada")
+    id = token.public_id(user_record.id_of("ada"))
+    assert sqlite_operator("show", id).status == 1
+    assert sqlite_operator("end", id, "--yes").status == 1
+    assert len(sqlite_operator("list", "--user=ada", "--json").lines) == 1
+
+
+def test_texts_of_clients_command_no_terminal(sqlite_operator: Operator) -> None:
+    sqlite_operator.sign_in("\x1b[31m\u202e\nada", label="\x9b2J")
+    for words in (["list"], ["list", "--json"]):
+        answer = sqlite_operator(*words)
+        assert answer.out.replace("\n", "").isprintable()
+        assert len(answer.lines) == (2 if words == ["list"] else 1)
+    id = json.loads(sqlite_operator("list", "--json").out)["id"]
+    assert sqlite_operator("show", id).out.replace("\n", "").isprintable()
+
+
+# Several managers
+
+
+def test_each_managers_sessions_are_named(sqlite_operator: Operator) -> None:
+    operator = sqlite_operator
+    operator.cookies = (Cookie("shop"), Cookie("staff"))
+    operator.one_store = True
+    (first,) = operator.sign_in("ada", cookie=0)
+    (second,) = operator.sign_in("ada", cookie=1)
+    assert operator("count", "--exact").out.startswith("2 sessions, cookies shop, staff in ")
+    for cookie, id in (("shop", first), ("staff", second)):
+        answer = operator("list", f"--cookie={cookie}", "--json")
+        assert [json.loads(line)["id"] for line in answer.lines] == [id]
+    with pytest.raises(OptionError, match="without --cookie"):
+        operator("end", "--all", "--yes", "--cookie", "shop")
+    assert operator("end", "--user=ada", "--cookie=shop", "--yes").out == "1 session ended\n"
+    assert operator("end", second, "--yes").out == "1 session ended\n"
+    with pytest.raises(OptionError, match="--cookie=nope is no manager's; there is: shop, staff"):
+        operator("count", "--cookie=nope")
+
+
+def test_managers_of_two_stores_are_gone_through(sqlite_operator: Operator) -> None:
+    operator = sqlite_operator
+    operator.cookies = (Cookie("shop"), Cookie("staff"))
+    operator.sign_in("ada")
+    assert len(operator("count").lines) == 2
+    assert all("manager" in json.loads(line) for line in operator("list", "--json").lines)
+
+
+# Asking
+
+
+def test_without_a_terminal_it_refuses_and_says_how_many(sqlite_operator: Operator) -> None:
+    sqlite_operator.sign_in("ada", "ada")
+    for words in (["--user", "ada"], ["--all"]):
+        answer = sqlite_operator("end", *words)
+        assert (answer.status, answer.out) == (2, "")
+        assert "this would end" in answer.err
+        assert "write --yes" in answer.err
+    assert len(sqlite_operator("list", "--json").lines) == 2
+
+
+def test_ending_nothing_is_told(sqlite_operator: Operator) -> None:
+    assert sqlite_operator("end", "--user", "ada", "--yes").out == "0 sessions ended\n"
+    unknown = token.public_id(token.new_id())
+    answer = sqlite_operator("end", unknown, "--yes")
+    assert (answer.status, answer.out) == (1, "")
+    assert sqlite_operator("show", unknown).status == 1
+    answer = sqlite_operator("list")
+    assert (answer.status, answer.out) == (0, "")
+    assert "there are no live sessions" in answer.err
+
+
+@pytest.mark.parametrize("words", [["end"], ["end", "--all", "--user=ada"]])
+def test_what_is_to_end_has_to_be_said(sqlite_operator: Operator, words: list[str]) -> None:
+    with pytest.raises(OptionError, match="write sessions end and one of"):
+        sqlite_operator(*words)
+
+
+def test_a_wrong_table_is_one_sentence(sqlite_operator: Operator) -> None:
+    import sqlite3
+
+    path = str(sqlite_operator.make().name).removeprefix("sqlite://")
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE sessions (id INTEGER PRIMARY KEY)")
+    database.close()
+    answer = sqlite_operator("count")
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err.count("\n") == 1
+    assert "is not a session table" in answer.err
+    assert ConfigurationError.__name__ not in answer.err
