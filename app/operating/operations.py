@@ -10,6 +10,7 @@ from app.operating.count import COUNT
 from app.operating.end import END
 from app.operating.listing import LIST
 from app.operating.operation import Operation
+from app.operating.reseal import RESEAL
 from app.operating.show import SHOW
 from app.operating.sweep import SWEEP
 
@@ -20,6 +21,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "end": END,
     "sweep": SWEEP,
     "check": CHECK,
+    "reseal": RESEAL,
 }
 
 SESSIONS = CommandLine(OPERATIONS)
