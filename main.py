@@ -16,7 +16,8 @@ import tornado.autoreload
 from tornado.process import cpu_count
 
 from app import Config, ConfigurationError, __version__, make_app
-from app.access_log import log_request_with_session
+from app.access_log import AccessLog
+from app.access_queue import AccessQueue
 from app.children import fork
 from app.code_errors import BrokenCode, sentence, wait_for_a_change
 from app.commands import Call, Command, check, owner, split
@@ -24,7 +25,7 @@ from app.configuring import configured
 from app.forwarded import TrustedProxies
 from app.limits import Limits
 from app.listening import CannotListen, Place, address_of, handed_over
-from app.logs import FORMATS, set_format
+from app.logs import FORMATS, line_handlers, set_format
 from app.metrics.ports import HIGHEST, MetricsPorts
 from app.operating.operations import SESSIONS
 from app.operating.running import run
@@ -105,13 +106,19 @@ def _set_up_log(origins: Origins) -> None:
         log.warning("%s", warning)
 
 
+def _access_log() -> AccessLog:
+    """Return what logs requests: by and by, but at once where somebody watches (`--debug`)."""
+    handlers = line_handlers()
+    queue = AccessQueue(handlers) if handlers and not options.debug else None
+    return AccessLog(queue.defer if queue else None, with_session=options.log_session)
+
+
 def _configured(call: Call) -> tuple[Config, list[str]]:
     if call.broken is not None:
         raise call.broken
     from configure import configure
 
-    settings = {"log_function": log_request_with_session} if options.log_session else {}
-    return configured(configure, call.origins, settings)
+    return configured(configure, call.origins, {"log_function": _access_log()})
 
 
 def _print_routes(call: Call) -> None:
