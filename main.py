@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import fields
 
 import tornado
@@ -25,6 +26,7 @@ from app.forwarded import TrustedProxies
 from app.limits import Limits
 from app.listening import CannotListen, Place, address_of, handed_over
 from app.logs import FORMATS, line_handlers, set_format
+from app.loops import LOOPS, loop_factory
 from app.option_pages import help_page, options_page
 from app.option_sources import OptionError
 from app.option_values import Origins, read_options
@@ -138,6 +140,7 @@ def _serve(call: Call) -> None:
     stopping = _stopping(origins)
     proxies = _trusted_proxies(origins)
     _check_processes(origins)
+    new_loop = _loop_factory(origins)
     try:
         config, unread = _configured(call)
     except (BrokenCode, ConfigurationError) as error:
@@ -163,19 +166,26 @@ def _serve(call: Call) -> None:
         ", ".join(store.name for store in stores) or "no store",
     )
     parent = fork(options.processes, announce, sockets=sockets)
-    asyncio.run(
-        serve(
-            functools.partial(make_app, config),
-            sockets,
-            xheaders=options.xheaders,
-            trusted_proxies=proxies,
-            limits=limits,
-            stopping=stopping,
-            handed_over=bool(inherited),
-            parent=parent,
-            announce=announce if parent is None else None,
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(
+            serve(
+                functools.partial(make_app, config),
+                sockets,
+                xheaders=options.xheaders,
+                trusted_proxies=proxies,
+                limits=limits,
+                stopping=stopping,
+                handed_over=bool(inherited),
+                parent=parent,
+                announce=announce if parent is None else None,
+            )
         )
-    )
+
+
+def _loop_factory(origins: Origins) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if options.loop not in LOOPS:
+        raise OptionError(f"{origins.shown('loop')} is none of {', '.join(LOOPS)}")
+    return loop_factory(options.loop)
 
 
 def _limits(origins: Origins) -> Limits:
