@@ -141,7 +141,7 @@ COMMANDS = {
     "routes": Command("prints the tree of routes, and where sessions are on", _print_routes),
     "options": Command("prints each option's value, and where it is from", _print_options),
     "sessions": Command(
-        "counts, lists, shows, ends, sweeps or checks the sessions: see main.py sessions --help",
+        "counts, lists, ends, copies, checks, reseals the sessions: main.py sessions --help",
         _operate,
         own=SESSIONS,
     ),

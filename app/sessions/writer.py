@@ -155,8 +155,7 @@ class Writer:
             if entrance is not None and admission in (ENDED, FENCED):
                 if admission is ENDED or not pending.signs_in:
                     return await self._turn_away(entrance, admission, since)
-                self._undoer.undo(saved, update, rotation)
-                await self._undoer.settle(saved.id, since)
+                await self._undoer.undo_now(saved, update, rotation, since)
                 raise _fenced()  # it stays listed: what is another's, readers pass over
             if outcome is Outcome.DONE:
                 self._events.tell(_kind_of(pending), saved.id, pending.user)

@@ -10,7 +10,10 @@ import pytest
 
 TOP = Path(__file__).parents[2]
 
-LAYERS = ("main", "configure", "handlers", "app", "app.sessions", "stores", "stores.contract")
+LAYERS = (
+    *("main", "configure", "handlers", "app.operating"),
+    *("app", "app.sessions", "stores", "stores.contract"),
+)
 """Each imports what stands behind it, and nothing that stands before it."""
 
 STORES_FOR: dict[str, tuple[str, ...]] = {
