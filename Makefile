@@ -29,14 +29,9 @@ ifneq ($(PRESENT),$(or $(WANTED),none))
 ANEW := environment
 endif
 
-<<<<<<< HEAD
 .PHONY: run install test test-faults lint bench bench-quick bench-cost bench-processes bench-scale \
 	bench-sealing
-.PHONY: lock clean help environment again
-=======
-.PHONY: run install test test-faults lint bench bench-quick bench-cost bench-processes bench-scale
 .PHONY: docs lock clean help environment again
->>>>>>> docs
 
 run: $(VENV)/run  ## install what is needed and serve on http://localhost:8888
 	@exec $(BIN)/python main.py $(ARGS)
