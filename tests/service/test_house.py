@@ -10,7 +10,10 @@ import pytest
 
 TOP = Path(__file__).parents[2]
 
-LAYERS = ("main", "configure", "handlers", "app", "app.sessions", "stores", "stores.contract")
+LAYERS = (
+    *("main", "configure", "handlers", "app.operating"),
+    *("app", "app.sessions", "stores", "stores.contract"),
+)
 """Each imports what stands behind it, and nothing that stands before it."""
 
 STORES_FOR: dict[str, tuple[str, ...]] = {
@@ -30,7 +33,7 @@ DRIVERS = {
 }
 """The packages of databases and extras, and the drivers that are theirs alone."""
 
-NOT_SERVED = ("tests", "benchmarks", "examples")
+NOT_SERVED = ("tests", "benchmarks", "examples", "docs")
 
 
 def within(module: str, *packages: str) -> bool:
