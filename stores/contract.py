@@ -155,6 +155,7 @@ class Create(NamedTuple):
 
     @property
     def id(self) -> bytes:
+        """The new record's id."""
         return self.record.id
 
     def __repr__(self) -> str:

@@ -45,6 +45,10 @@ class Records:
         self._calls = gateway.counters.calls
         self._clock = clock
 
+    def leave_expired(self) -> None:
+        """Let no expired record be removed but by `sweep`; said before the store is opened."""
+        self._gateway.sweeps = False
+
     async def scan(self, after: str | None = None, limit: int = CHUNK) -> Page:
         """Return the next step of a scan, see `Store.scan`, within the store's deadline."""
         page = await self._gateway.call("scan", self._store.scan, after, limit)

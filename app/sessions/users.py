@@ -140,6 +140,7 @@ class Users:
         ids = [id for id in listing.entries if id != keep]
         alive, absent = await self.alive(user, ids, since)
         fences, lost = listing.old_fences(self._clock()), self.lost(absent, listing)
+        since = after(since, ids)
         await self.end(user, [r.id for r in alive], lost, EventKind.REVOKED, since, fences)
         return len(alive)
 
@@ -269,6 +270,11 @@ class Users:
             entry.text("label"),
             id == current,
         )
+
+
+def after(since: float | None, ids: Sequence[bytes]) -> float | None:
+    """Return from when the store's time counts after so many sessions were read."""
+    return since if len(ids) <= CHUNK else None
 
 
 def by_age(alive: Iterable[Record], listing: Listing) -> list[bytes]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -24,6 +26,7 @@ from stores.contract import (
     Unreadable,
     Update,
 )
+from tests.helpers.process import ROOT
 from tests.helpers.records import (
     load_record,
     load_records,
@@ -362,6 +365,15 @@ def test_it_is_what_both_stores_are() -> None:
     assert (store.expires_itself, MovingStore(mongo, postgres).expires_itself) == (False, False)
     assert MovingStore(mongo, open_store("redis://host")).expires_itself
     assert MovingStore(memory, mongo).on_evict is memory.on_evict
+
+
+def test_it_is_written_as_shown() -> None:
+    shown = re.findall(r"```python\n(MovingStore.*)\n```", (ROOT / "stores/README.md").read_text())
+    names = {"MovingStore": MovingStore, "open_store": open_store}
+    (store,) = (
+        eval(line, {**names, "options": SimpleNamespace(store="memory:")}) for line in shown
+    )
+    assert store.name == "memory, moving from mongodb://localhost/myapp"
 
 
 @pytest.mark.parametrize("other", ["mongodb://host/app", None])
