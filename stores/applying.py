@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stores.contract import Change, Create, Delete, Outcome, Record
-from stores.json_text import size_of
+from stores.json_text import size_of, surely_fits
 
 
 def apply_change(record: Record | None, change: Change) -> tuple[Outcome, Record | None]:
@@ -21,6 +21,10 @@ def apply_change(record: Record | None, change: Change) -> tuple[Outcome, Record
     if change.rotation is not None and not change.rotation.expects(before):
         return Outcome.CONFLICT, record
     after = change.applied_to(before)
-    if change.set and change.limit is not None and size_of(after.data) > change.limit:
+    if change.set and change.limit is not None and not _fits(after, change.limit):
         return Outcome.TOO_LARGE, record
     return Outcome.DONE, after
+
+
+def _fits(record: Record, limit: int) -> bool:
+    return surely_fits(record.data, limit) or size_of(record.data) <= limit
