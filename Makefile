@@ -29,8 +29,9 @@ ifneq ($(PRESENT),$(or $(WANTED),none))
 ANEW := environment
 endif
 
-.PHONY: run install test test-faults lint bench bench-quick bench-cost bench-processes bench-scale
-.PHONY: lock clean help environment again
+.PHONY: run install test test-faults lint bench bench-quick bench-cost bench-processes bench-scale \
+	bench-sealing
+.PHONY: docs lock clean help environment again
 
 run: $(VENV)/run  ## install what is needed and serve on http://localhost:8888
 	@exec $(BIN)/python main.py $(ARGS)
@@ -48,6 +49,9 @@ lint: $(VENV)/dev  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/dev  ## write docs/reference.md from the docstrings
+	$(BIN)/python -m docs.make_reference
+
 bench: $(VENV)/dev  ## measure everything anew and write benchmarks/README.md
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.report
@@ -58,7 +62,8 @@ bench-quick: $(VENV)/dev  ## measure in under a minute what has a goal
 bench-cost:  ## measure what a request costs the database
 bench-processes:  ## measure several processes, start-up and memory
 bench-scale:  ## measure a million sessions
-bench-cost bench-processes bench-scale: bench-%: $(VENV)/dev
+bench-sealing:  ## measure what sealed values cost
+bench-cost bench-processes bench-scale bench-sealing: bench-%: $(VENV)/dev
 	$(BIN)/python -m benchmarks.$* $(ARGS)
 	$(BIN)/python -m benchmarks.report
 

@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import fields
 
 import tornado
@@ -16,7 +17,8 @@ import tornado.autoreload
 from tornado.process import cpu_count
 
 from app import Config, ConfigurationError, __version__, make_app
-from app.access_log import log_request_with_session
+from app.access_log import AccessLog
+from app.access_queue import AccessQueue
 from app.children import fork
 from app.code_errors import BrokenCode, sentence, wait_for_a_change
 from app.commands import Call, Command, check, owner, split
@@ -24,7 +26,8 @@ from app.configuring import configured
 from app.forwarded import TrustedProxies
 from app.limits import Limits
 from app.listening import CannotListen, Place, address_of, handed_over
-from app.logs import FORMATS, set_format
+from app.logs import FORMATS, line_handlers, set_format
+from app.loops import LOOPS, loop_factory
 from app.metrics.ports import HIGHEST, MetricsPorts
 from app.operating.operations import SESSIONS
 from app.operating.running import run
@@ -105,13 +108,19 @@ def _set_up_log(origins: Origins) -> None:
         log.warning("%s", warning)
 
 
+def _access_log() -> AccessLog:
+    """Return what logs requests: by and by, but at once where somebody watches (`--debug`)."""
+    handlers = line_handlers()
+    queue = AccessQueue(handlers) if handlers and not options.debug else None
+    return AccessLog(queue.defer if queue else None, with_session=options.log_session)
+
+
 def _configured(call: Call) -> tuple[Config, list[str]]:
     if call.broken is not None:
         raise call.broken
     from configure import configure
 
-    settings = {"log_function": log_request_with_session} if options.log_session else {}
-    return configured(configure, call.origins, settings)
+    return configured(configure, call.origins, {"log_function": _access_log()})
 
 
 def _print_routes(call: Call) -> None:
@@ -134,7 +143,7 @@ COMMANDS = {
     "routes": Command("prints the tree of routes, and where sessions are on", _print_routes),
     "options": Command("prints each option's value, and where it is from", _print_options),
     "sessions": Command(
-        "counts, lists, shows, ends, sweeps or checks the sessions: see main.py sessions --help",
+        "counts, lists, ends, copies, checks, reseals the sessions: main.py sessions --help",
         _operate,
         own=SESSIONS,
     ),
@@ -148,6 +157,7 @@ def _serve(call: Call) -> None:
     stopping = _stopping(origins)
     proxies = _trusted_proxies(origins)
     _check_processes(origins)
+    new_loop = _loop_factory(origins)
     try:
         config, unread = _configured(call)
     except (BrokenCode, ConfigurationError) as error:
@@ -179,20 +189,27 @@ def _serve(call: Call) -> None:
     held = [*sockets, *(metrics.sockets if metrics is not None else ())]
     inherited = fork(processes, announce, sockets=held)
     number, told = inherited or (0, None)
-    asyncio.run(
-        serve(
-            functools.partial(make_app, config),
-            sockets,
-            xheaders=options.xheaders,
-            trusted_proxies=proxies,
-            limits=limits,
-            stopping=stopping,
-            handed_over=bool(from_supervisor),
-            parent=told,
-            announce=announce if told is None else None,
-            expose=None if metrics is None else metrics.of(number),
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(
+            serve(
+                functools.partial(make_app, config),
+                sockets,
+                xheaders=options.xheaders,
+                trusted_proxies=proxies,
+                limits=limits,
+                stopping=stopping,
+                handed_over=bool(from_supervisor),
+                parent=told,
+                announce=announce if told is None else None,
+                expose=None if metrics is None else metrics.of(number),
+            )
         )
-    )
+
+
+def _loop_factory(origins: Origins) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if options.loop not in LOOPS:
+        raise OptionError(f"{origins.shown('loop')} is none of {', '.join(LOOPS)}")
+    return loop_factory(options.loop)
 
 
 def _check_port(origins: Origins) -> None:

@@ -1,5 +1,7 @@
 """A Tornado application with declarative route groups and server-side sessions."""
 
+from typing import TYPE_CHECKING
+
 from app.application import Application as Application
 from app.application import Config as Config
 from app.application import make_app as make_app
@@ -34,6 +36,7 @@ __all__ = [
     "EventKind",
     "Flash",
     "Group",
+    "Key",
     "NotAuthenticated",
     "Route",
     "Session",
@@ -49,3 +52,25 @@ __all__ = [
     "SessionsOff",
     "make_app",
 ]
+
+if TYPE_CHECKING:
+    from app.sessions.typed import Key as Key
+else:  # a type checker that saw `__getattr__` would take any name for one of this module
+
+    def __getattr__(name: str) -> object:
+        """Import what needs an extra when it is first asked for."""
+        if name != "Key":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            from app.sessions.typed import Key
+        except ModuleNotFoundError as error:
+            if error.name != "msgspec":
+                raise
+            raise ConfigurationError(
+                "Key needs the package msgspec: make install EXTRAS=typed"
+            ) from None
+        globals()[name] = Key
+        return Key
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -11,7 +11,7 @@ from typing import Any
 import tornado.web
 from tornado.httputil import HTTPServerRequest
 
-from app.access_log import log_request
+from app.access_log import AccessLog
 from app.activity import Activity
 from app.origin import replace_unreadable
 from app.readiness import Readiness
@@ -27,7 +27,7 @@ from app.watch import Watches
 
 DEFAULTS: Mapping[str, Any] = {
     "cross_origin_protection": True,
-    "log_function": log_request,
+    "log_function": AccessLog(),
     # A peer that is gone without a word is found out, and none may send what fills the memory.
     "websocket_ping_interval": 30,
     "websocket_max_message_size": 1_000_000,

@@ -1,8 +1,8 @@
 """The applications under load, one a process: `python -m benchmarks.applications KIND [URL]`.
 
-`bare` is the yardstick, `sessions` is this project, `hand-...` are in `benchmarks.by_hand` and
-`gathered-...` in `benchmarks.gathered`. All of them have the same pages, and a client's own record
-behind each:
+`bare` is the yardstick, `sessions` is this project and `sealed` the same with sealed values,
+`hand-...` are in `benchmarks.by_hand` and `gathered-...` in `benchmarks.gathered`. All of them have
+the same pages, and a client's own record behind each:
 
     /constant       "Ada0000", without asking for anything
     /begin/<name>   makes the client's record and gives it a cookie
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Callable
 
@@ -65,7 +66,7 @@ def bare(url: str) -> tornado.web.Application:
     return tornado.web.Application([("/constant", Constant)])
 
 
-def sessions(url: str) -> tornado.web.Application:
+def sessions(url: str, keys: str = "") -> tornado.web.Application:
     routes = Group(
         "/",
         Route("constant", Constant),
@@ -78,12 +79,17 @@ def sessions(url: str) -> tornado.web.Application:
             sessions=True,
         ),
     )
-    return make_app(Config(routes, SessionManager(open_store(url))))
+    return make_app(Config(routes, SessionManager(open_store(url, keys))))
+
+
+def sealed(url: str) -> tornado.web.Application:
+    return sessions(url, f"1:{os.urandom(32).hex()}")
 
 
 KINDS: dict[str, Callable[[str], tornado.web.Application]] = {
     "bare": bare,
     "sessions": sessions,
+    "sealed": sealed,
     "hand-motor": hand_motor,
     "gathered-motor": gathered_motor,
     "hand-pymongo": hand_pymongo,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cost, latency, processes, results, scale, scale_databases
+from benchmarks import cost, latency, processes, results, scale, scale_databases, sealing
 from benchmarks.goals import WORKS
 from benchmarks.load import Result
 from benchmarks.plan import plan
@@ -74,6 +74,12 @@ def _cost(found: Mapping[str, Any]) -> str:
     )
 
 
+def _sealing(found: Mapping[str, Any]) -> str:
+    section = found["sealing"]
+    table = as_markdown(sealing.as_table(section["rows"]))
+    return f"{results.describe(section['machine'])}\n\n{table}"
+
+
 def _plan(found: Mapping[str, Any]) -> str:
     databases = found.get("scale", {}).get("databases", {})
     return "\n".join(plan(found["cost"]["rows"], databases.get("mongodb", {}).get("bytes")))
@@ -86,6 +92,7 @@ BLOCKS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "processes": _processes,
     "cost": _cost,
     "plan": _plan,
+    "sealing": _sealing,
 }
 
 if __name__ == "__main__":

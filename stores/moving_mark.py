@@ -7,12 +7,10 @@ taken, and who knows nothing of marks finds a record that no token opens.
 from __future__ import annotations
 
 import time
+from hashlib import sha256
 
 from stores.applying import apply_change
-from stores.contract import Outcome, Record, Rotation, Unreadable, Update
-
-ENDED = b"\xff" * 32
-"""The mark's `Record.secret_hash`, which no token has: nobody finds a secret with this hash."""
+from stores.contract import ENDED, Outcome, Record, Rotation, Unreadable, Update
 
 MARGIN = 3600.0
 """Seconds by which a mark outlives the record, for those whose clocks are behind."""
@@ -68,4 +66,23 @@ def beginning_anew(mark: Record, update: Update) -> Update | Outcome:
         ),
         record.seen,
         update.limit,
+        uncounted=update.uncounted,
     )
+
+
+# A call is a mark, too, under an id of its own. It is there while a session is moved.
+
+CALLED_FOR = 3600.0
+"""Seconds after which the call of a process that died is gone."""
+
+
+def id_of_call(id: bytes) -> bytes:
+    """Return the id of the call for the record of *id*."""
+    return sha256(b"moving\0" + id).digest()[:16]
+
+
+def call_for(id: bytes) -> Update:
+    """Return what calls for the record of *id*, be it called for already."""
+    now = time.time()
+    call = Record(id_of_call(id), ENDED, now, now + CALLED_FOR, {}, None, False)
+    return Update(call.id, expires=call.expires, or_create=call)

@@ -146,8 +146,8 @@ class ServiceCollector:
     def _record_estimates(self) -> Metric:
         family = GaugeMetricFamily(
             "sessions_records",
-            "About how many records the manager's store has, a minute old at most; NaN while it is "
-            "not known. Processes that share a store all tell the same.",
+            "About how many records the manager's store has, of sessions and of users, a minute "
+            "old at most; NaN while it is not known. Processes that share a store tell the same.",
             labels=("manager",),
         )
         for name, managers in self._managers.items():

@@ -45,7 +45,7 @@ class MetricsPorts:
     @property
     def addresses(self) -> str:
         """Where the metrics are, for a person to open."""
-        return ", ".join(f"{address_of(each)}/metrics" for each in self._of_each)
+        return ", ".join(f"{address}/metrics" for address in address_of(self.sockets).split(", "))
 
     def of(self, number: int) -> Callable[[Application], Exposed]:
         """Return what answers on the sockets of process *number*; those of others are closed."""

@@ -10,7 +10,7 @@ from app.operating.shown import counted, record_in
 from app.operating.sites import Site
 from app.operating.terminal import out
 from app.operating.walk import walk
-from stores.contract import NO_SECRET
+from stores.contract import NO_SECRET, NO_SESSION
 
 
 async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
@@ -36,7 +36,7 @@ async def _exact(site: Site) -> str:
                 unreadable += 1
             elif record.secret_hash == NO_SECRET:
                 users += 1
-            elif site.is_alive(record, now):
+            elif record.secret_hash not in NO_SESSION and site.is_alive(record, now):
                 sessions += 1
             else:
                 expired += 1

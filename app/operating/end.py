@@ -14,7 +14,7 @@ from app.operating.walk import walk
 from app.option_sources import OptionError
 from app.sessions import token, user_record
 from app.sessions.events import EventKind
-from stores.contract import NO_SECRET, Change, Page, Record, Update
+from stores.contract import NO_SESSION, Change, Page, Record, Update
 
 
 async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
@@ -96,7 +96,7 @@ async def _end_page(site: Site, page: Page) -> int:
     for id, record in zip(page.found, map(record_in, page.found.values()), strict=True):
         if record is None:
             continue
-        if record.secret_hash != NO_SECRET:
+        if record.secret_hash not in NO_SESSION:
             mine[id] = record
             continue
         entries = user_record.read(record, None).entries.values()
@@ -106,7 +106,8 @@ async def _end_page(site: Site, page: Page) -> int:
             unlisted.append(Update(id, unset=[*map(token.public_id, own)]))
     # First what the lists name, then its place there: else some would live that nobody lists.
     beyond = await site.records.load([id for id in listed if id not in mine])
-    mine |= {r.id: r for r in map(record_in, beyond.values()) if r is not None}
+    others = filter(None, map(record_in, beyond.values()))
+    mine |= {record.id: record for record in others if record.secret_hash not in NO_SESSION}
     alive = live_sessions(site, mine.values(), now)
     await site.records.remove(mine)
     _tell(site, alive)

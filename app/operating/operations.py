@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from app.operating.check import CHECK
 from app.operating.command_line import CommandLine
+from app.operating.copy import COPY
 from app.operating.count import COUNT
 from app.operating.end import END
 from app.operating.listing import LIST
 from app.operating.operation import Operation
+from app.operating.reseal import RESEAL
 from app.operating.show import SHOW
 from app.operating.sweep import SWEEP
 
@@ -19,7 +21,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "show": SHOW,
     "end": END,
     "sweep": SWEEP,
+    "copy": COPY,
     "check": CHECK,
+    "reseal": RESEAL,
 }
 
 SESSIONS = CommandLine(OPERATIONS)

@@ -11,7 +11,7 @@ from app.operating.operation import Flag, Operation, Request, Work
 from app.operating.shown import Listed, listed, moment, record_in
 from app.operating.sites import Site
 from app.operating.terminal import out, say
-from stores.contract import NO_SECRET, Record, Unopened, Unreadable
+from stores.contract import NO_SESSION, Record, Unopened, Unreadable
 
 
 async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
@@ -25,7 +25,7 @@ async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
         if isinstance(found, Unopened):
             say(f"its values do not open, and are shown as they are kept: {found}")
         record = record_in(found)
-        if record is None or record.secret_hash == NO_SECRET:
+        if record is None or record.secret_hash in NO_SESSION:
             continue
         for session in await listed(site, [record]):
             out(_lines(site, record, session, values=request.has("values")))

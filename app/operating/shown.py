@@ -12,7 +12,7 @@ from app.printable import printable
 from app.sessions import token, user_record
 from app.sessions.records import Found
 from app.sessions.user_record import Entry
-from stores.contract import NO_SECRET, Record, Unopened
+from stores.contract import NO_SESSION, Record, Unopened
 
 LONGEST_AGENT = 60
 """Characters of it in a table; as JSON, it is whole."""
@@ -81,7 +81,7 @@ def record_in(found: Found | None) -> Record | None:
 def live_sessions(site: Site, found: Iterable[Found], now: float) -> list[Record]:
     """Return the records that are sessions which have not expired."""
     records = filter(None, map(record_in, found))
-    return [r for r in records if r.secret_hash != NO_SECRET and site.is_alive(r, now)]
+    return [r for r in records if r.secret_hash not in NO_SESSION and site.is_alive(r, now)]
 
 
 async def listed(site: Site, records: Iterable[Record]) -> list[Listed]:

@@ -16,7 +16,7 @@ from contextvars import Context
 from typing import NamedTuple
 
 from app.sessions import token
-from stores.contract import NO_SECRET, Record
+from stores.contract import NO_SESSION, Record
 
 log = logging.getLogger(__name__)
 audit = logging.getLogger("sessions.audit")
@@ -144,7 +144,7 @@ class Events:
         It may be another manager's over the same store, which a record does not say; each tells.
         What no token opens is no session, but the list of a user's.
         """
-        if record.secret_hash != NO_SECRET:
+        if record.secret_hash not in NO_SESSION:
             self.tell(EventKind.EVICTED, record.id, record.user)
 
     async def settle(self) -> None:

@@ -7,9 +7,9 @@ import logging
 import traceback
 from typing import Any
 
-from app.sessions.counters import ANSWER, BUSY, ERROR, TIMEOUT, UNAVAILABLE, Calls
+from app.sessions.counters import ANSWER, BUSY, ERROR, TIMEOUT, UNAVAILABLE, UNOPENED, Calls
 from app.sessions.errors import SessionUnavailable
-from stores.contract import ConfigurationError, Store, StoreUnavailable
+from stores.contract import ConfigurationError, Store, StoreUnavailable, Unopened
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ def unavailable(store: Store, error: BaseException, calls: Calls) -> SessionUnav
     """Return what to raise for an error of *store*, and count it among its *calls*."""
     if isinstance(error, WrongAnswer):
         kind, reason = ANSWER, str(error)
+    elif isinstance(error, Unopened):
+        kind, reason = UNOPENED, str(error)
     elif isinstance(error, StoreUnavailable | ConfigurationError):
         kind, reason = UNAVAILABLE, str(error)
     elif isinstance(error, TimeoutError):

@@ -24,11 +24,11 @@ class UnreadableRecords:
         self._store = store
         self._events = events
         self._calls = calls
-        self._told: set[bytes] = set()
+        self._told: dict[bytes, EventKind] = {}
 
     def __contains__(self, id: bytes) -> bool:
-        """Tell whether record *id* was told of."""
-        return id in self._told
+        """Tell whether record *id* was told of as one that cannot be read."""
+        return self._told.get(id) is EventKind.UNREADABLE
 
     def resolve(self, id: bytes, answer: object) -> Record | None:
         """Return what was found; tell of a record that cannot be read, once.
@@ -50,7 +50,7 @@ class UnreadableRecords:
 
     def _tell(self, id: bytes, reason: str) -> None:
         """Tell that record *id* cannot be read, and why; once."""
-        if self._is_new(id):
+        if self._is_new(id, EventKind.UNREADABLE):
             log.error(
                 "store %s: the session %s cannot be read and counts as unknown: %s",
                 *(self._store.name, token.public_id(id), reason),
@@ -59,15 +59,15 @@ class UnreadableRecords:
 
     def _tell_unopened(self, id: bytes, error: Unopened) -> None:
         """Tell that the values of record *id* do not open, and why; once."""
-        if self._is_new(id):
+        if self._is_new(id, EventKind.UNOPENED):
             log.error(
                 "store %s: the session %s does not open, and is answered 503: %s",
                 *(self._store.name, token.public_id(id), error),
             )
             self._events.tell(EventKind.UNOPENED, id, error.record.user)
 
-    def _is_new(self, id: bytes) -> bool:
+    def _is_new(self, id: bytes, kind: EventKind) -> bool:
         if id in self._told or len(self._told) >= MAX_TOLD:
             return False
-        self._told.add(id)
+        self._told[id] = kind
         return True

@@ -148,6 +148,18 @@ def leave(user: str, ids: Iterable[bytes], fences: Iterable[str] = ()) -> Update
     return Update(id_of(user), unset=[*map(token.public_id, ids), *fences])
 
 
+def rejoin(there: Record, other: Record) -> Update | None:
+    """Return the change that brings to the record *there* all that another version of it has.
+
+    `None` if it has nothing more. What was taken from *there* may come back by this: it names a
+    session that has ended, which readers notice.
+    """
+    lacking = {key: value for key, value in other.data.items() if key not in there.data}
+    if not lacking and other.expires <= there.expires:
+        return None
+    return Update(there.id, lacking, expires=other.expires)
+
+
 def raise_fence(
     user: str, cookie: str, now: float, until: float, moment: float, keep: bytes | None
 ) -> tuple[str, Update]:

@@ -35,8 +35,8 @@ NONCE, TAG = 12, 16
 ADDED = 52
 """Bytes by which each value grows at least, as JSON text; a third of its own come on top."""
 
-CACHED = 1024
-"""Records whose keys are kept at hand, 2.5 kB each: a request that writes has just read."""
+CACHED = 256
+"""Records whose keys are kept at hand, 2.5 kB each: who writes has just read."""
 
 
 class CannotOpen(Exception):

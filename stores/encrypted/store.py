@@ -15,6 +15,7 @@ from stores.contract import (
     Outcome,
     Page,
     Record,
+    Resealed,
     Store,
     StoreUnavailable,
     Unopened,
@@ -23,6 +24,7 @@ from stores.contract import (
 )
 from stores.encrypted.expectations import write_expecting
 from stores.encrypted.keys import MasterKeys
+from stores.encrypted.resealing import reseal
 from stores.encrypted.sealing import ADDED, CannotOpen, Sealer
 from stores.json_text import size_of
 
@@ -127,6 +129,10 @@ class EncryptedStore(Store):
             )
         rest = iter(outcomes)
         return [answers[n] if n in answers else next(rest) for n in range(len(changes))]
+
+    async def reseal(self, after: str | None = None, limit: int = 100) -> Resealed:
+        """Do what `Resealing` says; with *accept_plain*, plain values are sealed as well."""
+        return await reseal(self, after, limit)
 
     def sealed(self, change: Change) -> Change | None:
         """Return *change* with its values sealed; `None` if no store can keep so much.

@@ -27,7 +27,7 @@ from tests.helpers.steady_load import ROUTES, SteadyLoad
 TIMEOUT = 1.0
 """Seconds that an operation of the store may take here."""
 
-LONGEST = 2 * TIMEOUT + 1.0
+LONGEST = 2 * TIMEOUT + 3.0
 """Seconds for an answer: reading and writing may each take the time-out; and a slow machine."""
 
 Serve = Callable[[str], Site]

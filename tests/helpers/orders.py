@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -28,9 +29,9 @@ class Order:
         self._waiting: list[asyncio.Event] = []
         self._working: asyncio.Event | None = None
 
-    def view(self) -> Store:
-        """Return the store as one process sees it; its calls go when it is their turn."""
-        return _View(self)
+    def view(self, store: Store | None = None) -> Store:
+        """Return a store as one process sees it; its calls go when it is their turn."""
+        return _View(self, self.store if store is None else store)
 
     async def run(self, *requests: Coroutine[Any, Any, Any]) -> list[Any]:
         """Run *requests*, which make one store call at a time; return results or exceptions."""
@@ -43,7 +44,7 @@ class Order:
                     await asyncio.sleep(0)
                     continue
                 step, options = len(self.taken), len(self._waiting)
-                choice = self._choices[step] if step < len(self._choices) else 0
+                choice = self._choices[step] % options if step < len(self._choices) else 0
                 self.taken.append((choice, options))
                 self._working = asyncio.Event()
                 self._waiting.pop(choice).set()
@@ -84,11 +85,52 @@ async def in_every_order(store: Store, scenario: Callable[[Order], Awaitable[Non
         choices = [*(choice for choice, _ in taken[:-1]), taken[-1][0] + 1]
 
 
+async def all_orders(
+    store: Store, scenario: Callable[[Order], Awaitable[None]]
+) -> list[Sequence[int]]:
+    """Return every order of *scenario*; it is run on *store*, one order after another."""
+    orders: list[Sequence[int]] = []
+
+    async def note(order: Order) -> None:
+        await scenario(order)
+        orders.append([choice for choice, _ in order.taken])
+
+    await in_every_order(store, note)
+    return orders
+
+
+def some_orders(count: int) -> list[Sequence[int]]:
+    """Return so many orders by chance, for a scenario that has too many to run all."""
+    chance = random.Random(0)
+    return [[chance.randrange(60) for _ in range(60)] for _ in range(count)]
+
+
+async def in_these_orders(
+    store: Store,
+    scenario: Callable[[Order], Awaitable[None]],
+    orders: Sequence[Sequence[int]],
+    at_once: int = 3,
+) -> None:
+    """Run *scenario* in each of *orders*, several at once; these must not meet in the store."""
+    left = list(reversed(orders))
+
+    async def work() -> None:
+        while left:
+            order = Order(store, left.pop())
+            try:
+                await scenario(order)
+            except AssertionError as error:
+                error.add_note(f"in the order {order.taken}")
+                raise
+
+    await asyncio.gather(*(work() for _ in range(at_once)))
+
+
 class _View(SpyStore):
     timeout = PATIENCE
 
-    def __init__(self, order: Order) -> None:
-        super().__init__(order.store)
+    def __init__(self, order: Order, store: Store) -> None:
+        super().__init__(store)
         self._order = order
 
     async def open(self) -> None:

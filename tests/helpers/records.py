@@ -9,6 +9,7 @@ from typing import Any
 
 from app.sessions import values
 from stores.contract import Record, Rotation, Store
+from stores.memory import USERS, MemoryStore
 
 
 def make_record(**fields: Any) -> Record:
@@ -54,3 +55,10 @@ def same_record(expected: Record, found: Record) -> bool:
 
 def _same_time(expected: float | None, found: float | None) -> bool:
     return (expected is None) == (found is None) and abs((expected or 0) - (found or 0)) <= 0.001
+
+
+def sessions_in(store: Store) -> int:
+    """Return how many sessions a memory store has, be it wrapped; users' records are none."""
+    inner = getattr(store, "inner", store)
+    assert isinstance(inner, MemoryStore)
+    return sum(len(group) for group in inner._groups[:USERS])

@@ -10,7 +10,10 @@ import pytest
 
 TOP = Path(__file__).parents[2]
 
-LAYERS = ("main", "configure", "handlers", "app", "app.sessions", "stores", "stores.contract")
+LAYERS = (
+    *("main", "configure", "handlers", "app.operating"),
+    *("app", "app.sessions", "stores", "stores.contract"),
+)
 """Each imports what stands behind it, and nothing that stands before it."""
 
 STORES_FOR: dict[str, tuple[str, ...]] = {
@@ -22,14 +25,15 @@ STORES_FOR: dict[str, tuple[str, ...]] = {
 """What a layer may import of the stores, where that is not all."""
 
 DRIVERS = {
+    "app.metrics": ("prometheus_client",),
     "stores.encrypted": ("cryptography",),
     "stores.mongo": ("motor", "pymongo", "bson", "gridfs"),
     "stores.redis": ("redis", "hiredis"),
     "stores.sql": ("sqlalchemy", "asyncpg", "asyncmy", "aiosqlite"),
 }
-"""The packages of databases, and the drivers that are theirs alone."""
+"""The packages of databases and extras, and the drivers that are theirs alone."""
 
-NOT_SERVED = ("tests", "benchmarks", "examples")
+NOT_SERVED = ("tests", "benchmarks", "examples", "docs")
 
 
 def within(module: str, *packages: str) -> bool:
@@ -144,6 +148,7 @@ def test_every_module_of_the_service_is_looked_at() -> None:
         ("app.application", "from stores import open_store"),
         ("app.application", "def f() -> None:\n    import motor.motor_tornado"),
         ("app.server", "from main import main"),
+        ("app.application", "import prometheus_client"),
         ("app.testing", "from tests.helpers.site import Site"),
         ("handlers.health", "from stores.contract import Store"),
         ("handlers.health", "from configure import ROUTES"),

@@ -7,7 +7,7 @@ import re
 import subprocess
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +94,20 @@ def test_dashboard_and_rules_ask_for_what_there_is() -> None:
         assert labels_in(expression) <= known, expression
 
 
-def test_every_metric_is_on_the_dashboard() -> None:
+def families(names: Iterable[str]) -> set[str]:
+    """Return the names of metrics, of whose samples these are."""
+    return {re.sub("_(bucket|count|sum)$", "", name) for name in names}
+
+
+def test_every_metric_is_on_the_dashboard_and_in_the_readme() -> None:
     shown = set().union(*map(metrics_in, expressions()))
-    kinds = re.compile("_(bucket|count|sum)$")
-    assert {kinds.sub("", name) for name in NAMES} == {kinds.sub("", name) for name in shown}
+    assert families(shown) == families(NAMES)
+    readme = (DEPLOY / "README.md").read_text()
+    listed = dict(re.findall(r"^\| `([a-z_]+)` \|(.*?)\|", readme, re.MULTILINE))
+    assert set(listed) == families(NAMES)
+    for name, labels in listed.items():
+        known = next(labels for sample, labels in NAMES.items() if families([sample]) == {name})
+        assert set(re.findall(r"`(\w+)`", labels)) == known - {"manager", "le"}
 
 
 def test_the_panels_do_not_overlap() -> None:

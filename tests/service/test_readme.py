@@ -1,4 +1,4 @@
-"""What the README says, done: its transcript, its examples, its options, its links."""
+"""What the README and the pages behind it say, done: a transcript, examples, options."""
 
 from __future__ import annotations
 
@@ -19,12 +19,20 @@ import pytest
 from tests.helpers.process import ROOT, Service, Start, run, starting
 from tests.helpers.site import Site
 
-README = (ROOT / "README.md").read_text()
+PAGES = ("README.md", "docs/handlers.md")
+"""Whose examples are run."""
 
 
 def blocks(language: str) -> list[str]:
-    """Return the README's code blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    """Return the code blocks of a language."""
+    text = "\n".join((ROOT / page).read_text() for page in PAGES)
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def example(words: str) -> str:
+    """Return the one Python block that has these words."""
+    (block,) = (block for block in blocks("python") if words in block)
+    return block
 
 
 @pytest.fixture
@@ -70,8 +78,7 @@ class Visitor:
 
 
 def test_the_counter_works_when_pasted(start: Start, tmp_path: Path) -> None:
-    counter = blocks("python")[0]
-    assert "listen(8000)" in counter
+    counter = example("listen(8000)")
     script = tmp_path / "counter.py"
     # Only the port differs, and it is told, for 8000 may be taken.
     served = ".add_sockets(sockets); print('serving on http://localhost:%d' % port, flush=True)"
@@ -92,6 +99,25 @@ def test_the_counter_works_when_pasted(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.gen_test
+async def test_a_value_has_a_type_of_its_own_as_shown() -> None:
+    from tornado.web import RequestHandler
+
+    import app
+    from stores import MemoryStore
+
+    names: dict[str, Any] = {"SessionMixin": app.SessionMixin, "RequestHandler": RequestHandler}
+    exec(example("class AddToCart"), names)
+    routes = app.Group("/", app.Route("add", names["AddToCart"]), sessions=True)
+    site = Site(app.make_app(app.Config(routes, app.SessionManager(MemoryStore()))))
+    try:
+        browser = site.browser()
+        bodies = [(await browser.post("/add", {"item": item})).body for item in ("tea", "cup")]
+        assert bodies == [b"1 items", b"2 items"]
+    finally:
+        await site.close()
+
+
+@pytest.mark.gen_test
 async def test_a_handler_of_uploads_raises_its_limits_as_shown() -> None:
     from tornado.web import RequestHandler
 
@@ -99,7 +125,7 @@ async def test_a_handler_of_uploads_raises_its_limits_as_shown() -> None:
     from stores import MemoryStore
 
     names: dict[str, Any] = {"SessionMixin": app.SessionMixin, "RequestHandler": RequestHandler}
-    exec(blocks("python")[1], names)
+    exec(example("class Upload"), names)
 
     class Upload(names["Upload"]):  # type: ignore[valid-type,misc]
         def put(self) -> None:
@@ -129,7 +155,7 @@ def test_the_groups_are_declared_as_shown() -> None:
     pages = dict.fromkeys(("About", "Cart", "Orders", "Password", "Feed", "Admin"), Page)
     names = {"Group": app.Group, "Route": app.Route, "SessionManager": manager, **pages}
     names["timedelta"] = timedelta
-    routes = eval(blocks("python")[2], names)
+    routes = eval(example('Group("admin"'), names)
     application = app.make_app(app.Config(routes, app.SessionManager(MemoryStore())))
     flags = {
         e.path: (
@@ -149,7 +175,7 @@ def test_the_groups_are_declared_as_shown() -> None:
 
 
 def test_a_handler_is_tested_as_shown(tmp_path: Path) -> None:
-    (tmp_path / "test_name.py").write_text(blocks("python")[3])
+    (tmp_path / "test_name.py").write_text(example("class TestName"))
     command = [sys.executable, "-m", "unittest", "test_name"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -158,7 +184,7 @@ def test_a_handler_is_tested_as_shown(tmp_path: Path) -> None:
 
 
 def test_the_store_is_swapped_as_shown(start: Start, tmp_path: Path) -> None:
-    shown = blocks("python")[4]
+    shown = example("def configure(")
     original = (ROOT / "configure.py").read_text()
     configured, _, _ = original.partition("def configure(")
     for name in ("main.py", "app", "handlers", "stores"):
@@ -172,9 +198,38 @@ def test_the_store_is_swapped_as_shown(start: Start, tmp_path: Path) -> None:
     assert 'cookie=Cookie(name="__Host-session")' in shown
 
 
+@pytest.mark.gen_test
+async def test_devices_are_listed_and_ended_as_shown() -> None:
+    from tornado.web import RequestHandler
+
+    import app
+    from stores import MemoryStore
+
+    names: dict[str, Any] = {"SessionMixin": app.SessionMixin, "RequestHandler": RequestHandler}
+    exec(example("class Devices"), names)
+    route = app.Route("devices", names["Devices"])
+    routes = app.Group("/", route, sessions=True, authenticated=True)
+    config = app.Config(routes, app.SessionManager(MemoryStore()))
+    async with Site(config) as site:
+        laptop, phone, tablet = (site.browser() for _ in range(3))
+        for browser in (laptop, phone, tablet):
+            await browser.sign_in("ada")
+        lines = (await laptop.text("/devices")).splitlines()
+        assert sorted(line.rpartition(" ")[2] for line in lines) == ["False", "False", "True"]
+        (of_phone,) = (
+            line for line in (await phone.text("/devices")).splitlines() if "True" in line
+        )
+        await laptop.post("/devices", form={"id": of_phone.split()[0]})
+        assert (await phone.get("/devices")).code == 401
+        assert (await laptop.get("/devices", method="DELETE")).code == 200
+        assert (await tablet.get("/devices")).code == 401
+        assert (await laptop.get("/devices")).code == 200
+
+
 def test_every_option_is_there_with_its_default() -> None:
     shown = re.sub(r"\s+", " ", run("--help").stdout)
-    rows = re.findall(r"^\| (`--.*?) \| (.*?) \|", README, re.MULTILINE)
+    page = (ROOT / "docs" / "service.md").read_text()
+    rows = re.findall(r"^\| (`--.*?) \| (.*?) \|", page, re.MULTILINE)
     listed = [(re.findall(r"`--([\w-]+)`", options), default) for options, default in rows]
     assert sum(len(options) for options, _ in listed) > 10
     for options, default in listed:
@@ -183,14 +238,11 @@ def test_every_option_is_there_with_its_default() -> None:
             assert entry, option
             if default.isdigit() or "`" in default:
                 assert f"(default {default.strip('`')})" in entry[0]
+            if default in ("off", "none"):
+                told = "(default false)" if default == "off" else "(default"
+                assert (told in entry[0]) == (default == "off"), option
     (own,) = re.findall(r"Service options: (.*) Tornado options:", shown)
     assert (
         set(re.findall(r" --([\w-]+)", own)) - {o for options, _ in listed for o in options}
         == set()
     )
-
-
-def test_what_it_links_to_is_there() -> None:
-    for page in (ROOT / f"{at}README.md" for at in ("", "stores/", "benchmarks/", "deploy/")):
-        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            assert link.startswith("https://") or (page.parent / link).exists(), (page.name, link)

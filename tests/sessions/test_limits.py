@@ -170,7 +170,7 @@ async def test_a_list_that_grows_inside_is_measured_too(serve: Serve) -> None:
 async def test_the_users_name_has_a_bound_of_its_own(browser: Browser, store: SpyStore) -> None:
     """The user's name does not count to the session's size and has a bound of its own."""
     assert await put(browser, text_of(LIMIT), f"key=kept&user={'u' * 255}") == 200
-    assert store.kinds == ["Create"]
+    assert store.kinds == ["Create", "Update", "load"]  # the second lists it
     assert await put(browser, None, f"user={'v' * 256}") == 500
     assert store.kinds == ["load"]
     session = await SessionManager(store).load(None)

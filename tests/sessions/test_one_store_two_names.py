@@ -14,6 +14,7 @@ from tests.helpers.clock import FakeClock
 from tests.helpers.cookies import token_of
 from tests.helpers.opened import while_open
 from tests.helpers.pages import Page, Plain, Renew
+from tests.helpers.records import sessions_in
 from tests.helpers.site import Browser, Site
 from tests.helpers.stores_for_tests import SpyStore
 
@@ -75,7 +76,7 @@ async def test_a_shops_token_opens_no_administration(
         assert (await thief.get(path)).code == 401, path
     await thief.text("/admin/sign-out")
     assert "true" in await browser.text("/shop/who")  # it was not his to end
-    assert len(store.inner) == 1  # type: ignore[arg-type]
+    assert sessions_in(store) == 1
 
 
 @pytest.mark.gen_test

@@ -39,7 +39,7 @@ async def test_no_write_is_lost_when_the_primary_is_killed(
 ) -> None:
     store = MongoStore(replica_set.url, timeout=TIMEOUT)
     site = serve(ROUTES, SessionManager(store))
-    async with SteadyLoad(site, longest=2 * TIMEOUT + 1) as load:
+    async with SteadyLoad(site, longest=2 * TIMEOUT + 3) as load:
         primary = replica_set.primary()
         assert primary is not None
         before = load.acknowledged
@@ -67,7 +67,7 @@ async def test_what_the_killed_primary_alone_has_was_not_acknowledged(
 ) -> None:
     store = MongoStore(replica_set.url, timeout=TIMEOUT)
     site = serve(ROUTES, SessionManager(store))
-    async with SteadyLoad(site, longest=2 * TIMEOUT + 1) as load:
+    async with SteadyLoad(site, longest=2 * TIMEOUT + 3) as load:
         primary = replica_set.primary()
         assert primary is not None
         others = [node for node in replica_set.nodes if node is not primary]
