@@ -31,7 +31,7 @@ endif
 
 .PHONY: run install test test-faults lint bench bench-quick bench-cost bench-processes bench-scale \
 	bench-sealing
-.PHONY: lock clean help environment again
+.PHONY: docs lock clean help environment again
 
 run: $(VENV)/run  ## install what is needed and serve on http://localhost:8888
 	@exec $(BIN)/python main.py $(ARGS)
@@ -48,6 +48,9 @@ lint: $(VENV)/dev  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/dev  ## write docs/reference.md from the docstrings
+	$(BIN)/python -m docs.make_reference
 
 bench: $(VENV)/dev  ## measure everything anew and write benchmarks/README.md
 	$(BIN)/python -m benchmarks

@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import fields
 
 import tornado
@@ -26,6 +27,7 @@ from app.forwarded import TrustedProxies
 from app.limits import Limits
 from app.listening import CannotListen, Place, address_of, handed_over
 from app.logs import FORMATS, line_handlers, set_format
+from app.loops import LOOPS, loop_factory
 from app.metrics.ports import HIGHEST, MetricsPorts
 from app.operating.operations import SESSIONS
 from app.operating.running import run
@@ -141,7 +143,7 @@ COMMANDS = {
     "routes": Command("prints the tree of routes, and where sessions are on", _print_routes),
     "options": Command("prints each option's value, and where it is from", _print_options),
     "sessions": Command(
-        "counts, lists, shows, ends, sweeps, copies, checks the sessions: main.py sessions --help",
+        "counts, lists, ends, copies, checks, reseals the sessions: main.py sessions --help",
         _operate,
         own=SESSIONS,
     ),
@@ -155,6 +157,7 @@ def _serve(call: Call) -> None:
     stopping = _stopping(origins)
     proxies = _trusted_proxies(origins)
     _check_processes(origins)
+    new_loop = _loop_factory(origins)
     try:
         config, unread = _configured(call)
     except (BrokenCode, ConfigurationError) as error:
@@ -186,20 +189,27 @@ def _serve(call: Call) -> None:
     held = [*sockets, *(metrics.sockets if metrics is not None else ())]
     inherited = fork(processes, announce, sockets=held)
     number, told = inherited or (0, None)
-    asyncio.run(
-        serve(
-            functools.partial(make_app, config),
-            sockets,
-            xheaders=options.xheaders,
-            trusted_proxies=proxies,
-            limits=limits,
-            stopping=stopping,
-            handed_over=bool(from_supervisor),
-            parent=told,
-            announce=announce if told is None else None,
-            expose=None if metrics is None else metrics.of(number),
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(
+            serve(
+                functools.partial(make_app, config),
+                sockets,
+                xheaders=options.xheaders,
+                trusted_proxies=proxies,
+                limits=limits,
+                stopping=stopping,
+                handed_over=bool(from_supervisor),
+                parent=told,
+                announce=announce if told is None else None,
+                expose=None if metrics is None else metrics.of(number),
+            )
         )
-    )
+
+
+def _loop_factory(origins: Origins) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if options.loop not in LOOPS:
+        raise OptionError(f"{origins.shown('loop')} is none of {', '.join(LOOPS)}")
+    return loop_factory(options.loop)
 
 
 def _check_port(origins: Origins) -> None:

@@ -74,6 +74,7 @@ class SessionResponse(_Handler):
         return (self._session_own, *self._session_others.values())
 
     def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
+        """Send what was written so far; the head leaves once the session is saved."""
         if not self._session_head_sent:
             if self._session_running:
                 flush = asyncio.ensure_future(self._session_commit_and_flush(self._session_flush))
@@ -83,6 +84,7 @@ class SessionResponse(_Handler):
         return super().flush(include_footers)
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Answer with the error page in the place of what was written; changes are dropped."""
         error = kwargs.get("exc_info", (None, None))[1]
         self._session_defaults = {**self._session_defaults, **headers_of(error)}
         if self._session_running and self._session_finishing:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from app.limits import Limits
 from app.logs import FORMATS
+from app.loops import LOOPS
 from app.options import define
 from app.server import Stopping
 
@@ -18,6 +19,13 @@ SESSION = "session"
 define("port", default=8888, help="port to listen on; 0 takes a free one", group="service")
 define("address", default="", help="address to listen on; empty for all", group="service")
 define("processes", default=1, help="processes to serve with; 0 for one a core", group="service")
+define(
+    "loop",
+    default=LOOPS[0],
+    metavar="|".join(LOOPS),
+    group="service",
+    help="the event loop: uvloop where it is installed, or one of the two by name",
+)
 define("debug", default=False, help="restart on changes, tracebacks in answers", group="service")
 define(
     "xheaders",

@@ -11,7 +11,7 @@ import abc
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
@@ -155,6 +155,7 @@ class Create(NamedTuple):
 
     @property
     def id(self) -> bytes:
+        """The new record's id."""
         return self.record.id
 
     def __repr__(self) -> str:
@@ -253,6 +254,23 @@ class Page(NamedTuple):
     """Where the next step begins: text for a file. `None` when this step was the last one."""
     anew: bool = False
     """Whether the store had to begin again, so that what came before comes once more."""
+
+
+class Resealed(NamedTuple):
+    """One step of sealing values anew."""
+
+    after: str | None
+    """Where the next step begins, as `Page.after`; `None` when this step was the last one."""
+    anew: bool
+    """As `Page.anew`."""
+    key: int
+    """The number of the key that seals."""
+    records: int
+    """Records that were looked at."""
+    changed: int
+    """Those of them of which values were sealed anew."""
+    left: Mapping[bytes, str]
+    """Ids of those that have values which another key sealed, or none, each with the reason."""
 
 
 class Count(NamedTuple):
@@ -369,3 +387,15 @@ class Store(abc.ABC):
             if page.after is None:
                 return Count(number, True)
             page = await self.scan(page.after)
+
+
+@runtime_checkable
+class Resealing(Protocol):
+    """A store that seals values, and can do so anew with another key."""
+
+    async def reseal(self, after: str | None = None, limit: int = 100) -> Resealed:
+        """Seal anew what another key than the present one sealed, in about *limit* records.
+
+        It is one step of a scan, see `Store.scan`. No request that writes meanwhile loses its
+        change. A step that fails can be done again. Raises `StoreUnavailable`.
+        """

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from app import Config, Group, SessionManager, make_app
+from tests.helpers import loops
+from tests.helpers.cancelled_connects import close_what_is_cancelled
 from tests.helpers.clock import FakeClock
 from tests.helpers.site import Site
 
 pytest_plugins = [
-    "tests.helpers.cancelled_connects",
     "tests.helpers.every_store",
     "tests.helpers.fixtures_servers",
     "tests.helpers.own_stores",
@@ -25,10 +26,13 @@ pytest_plugins = [
 @pytest.fixture(scope="session", autouse=True)
 def first_loop() -> Iterator[None]:
     """Hold the loop that pytest-tornado asks for first; asyncio.run() would leave it unclosed."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    loop.close()
+    with pytest.MonkeyPatch.context() as patch:
+        loops.set_up(patch)
+        loop = asyncio.new_event_loop()
+        close_what_is_cancelled(type(loop), patch)
+        asyncio.set_event_loop(loop)
+        yield
+        loop.close()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from app.operating.count import COUNT
 from app.operating.end import END
 from app.operating.listing import LIST
 from app.operating.operation import Operation
+from app.operating.reseal import RESEAL
 from app.operating.show import SHOW
 from app.operating.sweep import SWEEP
 
@@ -22,6 +23,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "sweep": SWEEP,
     "copy": COPY,
     "check": CHECK,
+    "reseal": RESEAL,
 }
 
 SESSIONS = CommandLine(OPERATIONS)

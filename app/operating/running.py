@@ -58,6 +58,8 @@ async def _run(operation: Operation, request: Request, config: Config, work: Wor
         if not sites:
             return CANNOT
     managers = [manager for site in sites for manager in site.managers]
+    for manager in managers:
+        manager.records.leave_expired()
     try:
         if operation.opens:
             for manager in managers:

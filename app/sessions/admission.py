@@ -10,13 +10,13 @@ from hmac import compare_digest
 from typing import NamedTuple
 
 from app.sessions import user_record
-from app.sessions.errors import SessionUnavailable
+from app.sessions.errors import SessionConflict, SessionUnavailable
 from app.sessions.events import EventKind
 from app.sessions.gateway import Gateway
 from app.sessions.pending import Pending, Presented
 from app.sessions.timeouts import Timeouts
 from app.sessions.user_record import Fence, Listing
-from app.sessions.users import MAX_TRIES, Users, by_age, raised_here
+from app.sessions.users import MAX_TRIES, Users, after, by_age, raised_here
 from stores.contract import Change, Create, Outcome, Record, Update
 
 MAX_AGENT = 300
@@ -190,7 +190,8 @@ class Admissions:
         oldest = by_age(alive, listing)[:over]
         lost = users.lost(absent, listing)
         if oldest or lost:
-            await users.end(user, oldest, lost, EventKind.LIMITED, since)
+            since_then = after(since, [*listing.entries])
+            await users.end(user, oldest, lost, EventKind.LIMITED, since_then)
         return entrance.id not in oldest and any(record.id == entrance.id for record in alive)
 
     def _join(
@@ -209,6 +210,14 @@ class Admissions:
             shown["address"] = client.remote_ip
         until = record.created + self._timeouts.lifetime
         return user_record.join(user, record.id, self._cookie, now, until, shown)
+
+
+def fenced() -> SessionConflict:
+    """Return what a sign-in is answered that a fence stops."""
+    return SessionConflict(
+        "the user was signed out everywhere while he signed in",
+        reason="Signed Out Everywhere, Sign In Again",
+    )
 
 
 def _secret_of(change: Change) -> bytes | None:

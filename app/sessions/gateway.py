@@ -53,6 +53,8 @@ class Gateway:
         self._never_waits = store.timeout is None  # so there is nothing to put together
         self.closed = False
         """Whether it was closed and no request has begun since: those in flight open nothing."""
+        self.sweeps = True
+        """Whether expired records are removed in the background."""
         self._opened = False
         self._opening: asyncio.Task[None] | None = None
         name = f"store {store.name}"
@@ -168,10 +170,7 @@ class Gateway:
     async def call(
         self, name: str, operation: Callable[..., Awaitable[Answer]], *arguments: Any
     ) -> Answer:
-        """Await a further operation of the store within its deadline; count it as *name*.
-
-        Raises `SessionUnavailable`.
-        """
+        """Await a further operation, which counts as *name*. Raises `SessionUnavailable`."""
         since = None if self._opened else await self._open_for(None)
         return await self._call(self.counters.calls[name], 1, _passed(since), operation, *arguments)
 
@@ -181,8 +180,7 @@ class Gateway:
             return None
         answer = await self.call("count", self.store.count)
         if not isinstance(answer, Count):
-            calls = self.counters.calls["count"]
-            raise wrong(self.store, "count()", answer, "a Count", calls)
+            raise wrong(self.store, "count()", answer, "a Count", self.counters.calls["count"])
         return answer.number
 
     async def open(self) -> None:
@@ -227,7 +225,7 @@ class Gateway:
             self._opened = True
             if self.store.on_evict is not None:
                 self.store.on_evict.add(self._events.tell_evicted)
-            if not self.store.expires_itself:
+            if self.sweeps and not self.store.expires_itself:
                 self._sweeper.start()
         finally:
             self._opening = None

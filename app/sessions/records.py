@@ -11,12 +11,26 @@ from typing import TypeAlias, TypeVar
 from app.sessions.failures import failure, wrong
 from app.sessions.gateway import Gateway
 from app.sessions.soundness import flaw_of, is_sound
-from stores.contract import Change, Count, Delete, Outcome, Page, Record, Unopened, Unreadable
+from stores.contract import (
+    Change,
+    Count,
+    Delete,
+    Outcome,
+    Page,
+    Record,
+    Resealed,
+    Resealing,
+    Unopened,
+    Unreadable,
+)
 
 Item = TypeVar("Item")
 
 CHUNK = 500
 """Records that are asked for, or removed, at a time."""
+
+RESEALED = 100
+"""Records that are read and sealed anew at a time."""
 
 
 Found: TypeAlias = Record | Unreadable | Unopened
@@ -30,6 +44,10 @@ class Records:
         self._store = gateway.store
         self._calls = gateway.counters.calls
         self._clock = clock
+
+    def leave_expired(self) -> None:
+        """Let no expired record be removed but by `sweep`; said before the store is opened."""
+        self._gateway.sweeps = False
 
     async def scan(self, after: str | None = None, limit: int = CHUNK) -> Page:
         """Return the next step of a scan, see `Store.scan`, within the store's deadline."""
@@ -70,6 +88,11 @@ class Records:
         for chunk in _chunks(changes):
             outcomes += await self._gateway.write_all(chunk)
         return outcomes
+
+    async def reseal(self, after: str | None = None, limit: int = RESEALED) -> Resealed:
+        """Do one step of `Resealing`, within the store's deadline; the store is one."""
+        assert isinstance(self._store, Resealing)
+        return await self._gateway.call("write", self._store.reseal, after, limit)
 
     async def sweep(self, limit: int = CHUNK) -> int:
         """Remove at most *limit* expired records; return how many were removed."""

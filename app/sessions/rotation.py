@@ -101,6 +101,23 @@ class Undoer:
     def undo(self, saved: Record, update: Update, rotation: Rotation) -> None:
         """Begin to undo *rotation*, a part of *update*; *saved* is the record before it."""
         self.pending.setdefault(saved.id, []).append(Undo(saved, update, rotation))
+        self._begin()
+
+    async def undo_now(
+        self, saved: Record, update: Update, rotation: Rotation, since: float | None
+    ) -> None:
+        """Undo *rotation*, which was made, before this returns.
+
+        Raises `SessionUnavailable`; it is undone in the background then.
+        """
+        self.pending.setdefault(saved.id, []).append(Undo(saved, update, rotation))
+        try:
+            await self.settle(saved.id, since)
+        except (SessionUnavailable, asyncio.CancelledError):
+            self._begin()
+            raise
+
+    def _begin(self) -> None:
         if not self._gateway.is_open:  # the request outlived the service
             self.stop()
         elif self._task is None or self._task.done():

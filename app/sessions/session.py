@@ -200,13 +200,18 @@ class Session(WorkingCopy):
         saved at once. Raises as `commit` does.
         """
         self.regenerate()
-        await self.commit()
-        user, saved = self._user, self._saved
+        if self._signs_in:
+            await self.commit()
+        user, saved, users = self._user, self._saved, self._manager.users
         if user is None or saved is None:
             return 0
-        return await self._ask(
-            lambda since: self._manager.users.sign_out_everywhere(user, saved.id, since)
-        )
+        # First of all, so that whoever signs in under the present token keeps it not.
+        await self._ask(lambda since: users.raise_fence(user, saved.id, since))
+        self.regenerate()
+        await self.commit()
+        if self._saved is None:  # somebody has ended it meanwhile
+            return 0
+        return await self._ask(lambda since: users.end_all(user, saved.id, since))
 
     async def commit(self) -> str | None:
         """Save the changes now, rather than before the head of the response leaves.

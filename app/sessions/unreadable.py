@@ -14,7 +14,7 @@ from stores.contract import Record, Store, Unopened, Unreadable
 log = logging.getLogger(__name__)
 
 MAX_TOLD = 10_000
-"""Records of either kind that are told of, each once."""
+"""Records that are told of, each once."""
 
 
 class UnreadableRecords:

@@ -127,7 +127,11 @@ class Users:
         In this order, so that a sign-in at the same time is either seen here or sees the fence.
         """
         user_record.check_user(user, "sign_out_everywhere()")
-        await self._raise_fence(user, keep, since)
+        await self.raise_fence(user, keep, since)
+        return await self.end_all(user, keep, since)
+
+    async def end_all(self, user: str, keep: bytes | None, since: float | None = None) -> int:
+        """End every session that is listed but *keep*, after a fence; return how many."""
         record = await self._gateway.load(user_record.id_of(user), since)
         if record is None:
             await self.repair(user, since)
@@ -136,6 +140,7 @@ class Users:
         ids = [id for id in listing.entries if id != keep]
         alive, absent = await self.alive(user, ids, since)
         fences, lost = listing.old_fences(self._clock()), self.lost(absent, listing)
+        since = after(since, ids)
         await self.end(user, [r.id for r in alive], lost, EventKind.REVOKED, since, fences)
         return len(alive)
 
@@ -215,7 +220,8 @@ class Users:
             oldest = [id for id in by_age(mine, own) if id not in spare][:count]
         await self.end(user, oldest, lost, EventKind.LIMITED, None, fences)
 
-    async def _raise_fence(self, user: str, keep: bytes | None, since: float | None) -> None:
+    async def raise_fence(self, user: str, keep: bytes | None, since: float | None = None) -> None:
+        """Stop the sign-ins of *user* that began before now, but not the session *keep*."""
         now = self._clock()
         # A session that is not listed yet, for it is from before there was a list, looks later.
         until = now + max(self._timeouts.lifetime, user_record.FENCE_KEPT)
@@ -264,6 +270,11 @@ class Users:
             entry.text("label"),
             id == current,
         )
+
+
+def after(since: float | None, ids: Sequence[bytes]) -> float | None:
+    """Return from when the store's time counts after so many sessions were read."""
+    return since if len(ids) <= CHUNK else None
 
 
 def by_age(alive: Iterable[Record], listing: Listing) -> list[bytes]:

@@ -14,6 +14,7 @@ from app.sessions.admission import (
     Admission,
     Admissions,
     Entrance,
+    fenced,
     is_unlisted,
 )
 from app.sessions.closing import Closer
@@ -155,9 +156,11 @@ class Writer:
             if entrance is not None and admission in (ENDED, FENCED):
                 if admission is ENDED or not pending.signs_in:
                     return await self._turn_away(entrance, admission, since)
-                self._undoer.undo(saved, update, rotation)
-                await self._undoer.settle(saved.id, since)
-                raise _fenced()  # it stays listed: what is another's, readers pass over
+                if is_unlisted(saved):  # it is from before the fence itself
+                    await self._turn_away(entrance, admission, since)
+                else:
+                    await self._undoer.undo_now(saved, update, rotation, since)
+                raise fenced()  # it stays listed: what is another's, readers pass over
             if outcome is Outcome.DONE:
                 self._events.tell(_kind_of(pending), saved.id, pending.user)
                 if admission is Admission.REPLACED:
@@ -256,7 +259,7 @@ class Writer:
             return None
         if entrance is not None and admission is FENCED:
             await self._admissions.remove(entrance, None, since)
-            raise _fenced()
+            raise fenced()
         return record, secret
 
     async def _turn_away(self, entrance: Entrance, admission: Admission, since: float) -> Saved:
@@ -290,10 +293,3 @@ def _kind_of(pending: Pending) -> EventKind:
     if pending.signs_in:
         return EventKind.SIGNED_IN
     return EventKind.ROTATED if pending.authenticated is None else EventKind.CONFIRMED
-
-
-def _fenced() -> SessionConflict:
-    return SessionConflict(
-        "the user was signed out everywhere while he signed in",
-        reason="Signed Out Everywhere, Sign In Again",
-    )

@@ -1,5 +1,4 @@
 """Sealed values, in any other store."""
 
 from stores.encrypted.keys import read_keys as read_keys
-from stores.encrypted.resealing import Resealed as Resealed
 from stores.encrypted.store import EncryptedStore as EncryptedStore

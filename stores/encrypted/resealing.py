@@ -9,9 +9,17 @@ record is looked at again.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from stores.contract import MAX_DATA, Outcome, Record, StoreUnavailable, Unreadable, Update
+from stores.contract import (
+    MAX_DATA,
+    Outcome,
+    Record,
+    Resealed,
+    StoreUnavailable,
+    Unreadable,
+    Update,
+)
 from stores.encrypted.sealing import CannotOpen
 
 if TYPE_CHECKING:
@@ -19,21 +27,6 @@ if TYPE_CHECKING:
 
 MAX_LOOKS = 20
 """Looks at a record that requests keep changing; the next run finds what is left of it."""
-
-
-class Resealed(NamedTuple):
-    """What one step of re-sealing did."""
-
-    after: str | None
-    """Where the next step begins, as `Page.after`; `None` when this step was the last one."""
-    anew: bool
-    """Whether the store had to begin again, so that what was counted comes once more."""
-    records: int
-    """Records that were looked at."""
-    changed: int
-    """Those of them of which values were sealed anew."""
-    left: dict[bytes, str]
-    """Ids of those that are not sealed with the newest key, each with the reason."""
 
 
 async def reseal(store: EncryptedStore, after: str | None, limit: int) -> Resealed:
@@ -59,7 +52,8 @@ async def reseal(store: EncryptedStore, after: str | None, limit: int) -> Reseal
         found = await store.inner.load(again) if again else {}
         pending = _stale(store, found.items(), left)
     left.update((update.id, "requests keep changing it") for update in pending)
-    return Resealed(page.after, page.anew, len(page.found), changed, left)
+    key = store.keys.seals
+    return Resealed(page.after, page.anew, key, len(page.found), changed, left)
 
 
 def _stale(

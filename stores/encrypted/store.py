@@ -15,6 +15,7 @@ from stores.contract import (
     Outcome,
     Page,
     Record,
+    Resealed,
     Store,
     StoreUnavailable,
     Unopened,
@@ -23,7 +24,7 @@ from stores.contract import (
 )
 from stores.encrypted.expectations import write_expecting
 from stores.encrypted.keys import MasterKeys
-from stores.encrypted.resealing import Resealed, reseal
+from stores.encrypted.resealing import reseal
 from stores.encrypted.sealing import ADDED, CannotOpen, Sealer
 from stores.json_text import size_of
 
@@ -130,11 +131,7 @@ class EncryptedStore(Store):
         return [answers[n] if n in answers else next(rest) for n in range(len(changes))]
 
     async def reseal(self, after: str | None = None, limit: int = 100) -> Resealed:
-        """Seal anew what another key than the present one sealed, in about *limit* records.
-
-        One step of a scan, as `scan` has it. No request that writes meanwhile loses its change.
-        With *accept_plain*, plain values are sealed as well. Raises `StoreUnavailable`.
-        """
+        """Do what `Resealing` says; with *accept_plain*, plain values are sealed as well."""
         return await reseal(self, after, limit)
 
     def sealed(self, change: Change) -> Change | None:

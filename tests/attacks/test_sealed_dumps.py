@@ -23,6 +23,7 @@ SECRETS = {
     "agent": "Agent/4.2 (Dumped)",
     "address": "203.0.113.77",
     "label": "the phone in the kitchen",
+    "flash": "your card was refused",
 }
 """What must not be read in a dump."""
 
@@ -36,6 +37,7 @@ async def live(store: Store, user: str) -> SessionManager:
     session = await manager.load(header_of(cookie))
     session["card"] = SECRETS["value"]
     session["wishes"] = [{"text": SECRETS["inside"]}]
+    session.flash(SECRETS["flash"])
     await session.commit()
     await manager.users.sign_out_everywhere(user, record_id(session))  # a fence, too
     again = await manager.load(header_of(cookie))

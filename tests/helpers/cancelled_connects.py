@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 
-@pytest.fixture(scope="session", autouse=True)
-def close_what_is_cancelled() -> Iterator[None]:
-    connect = asyncio.SelectorEventLoop.sock_connect
+def close_what_is_cancelled(
+    loops: type[asyncio.AbstractEventLoop], patch: pytest.MonkeyPatch
+) -> None:
+    """Let loops of this class close such sockets."""
+    connect: Any = loops.sock_connect
 
     # A task, for a coroutine that is cancelled before it begins could not tell.
     def sock_connect(
-        loop: asyncio.SelectorEventLoop, sock: socket.socket, address: Any
+        loop: asyncio.AbstractEventLoop, sock: socket.socket, address: Any
     ) -> asyncio.Task[None]:
-        connecting = loop.create_task(connect(loop, sock, address))
+        connecting: asyncio.Task[None] = loop.create_task(connect(loop, sock, address))
         connecting.add_done_callback(lambda done: sock.close() if done.cancelled() else None)
         return connecting
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asyncio.SelectorEventLoop, "sock_connect", sock_connect)
-        yield
+    patch.setattr(loops, "sock_connect", sock_connect)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 from collections.abc import Mapping
@@ -60,3 +61,8 @@ def record_id(session: Session) -> bytes:
     id = None if session.id is None else token.record_id(session.id)
     assert id is not None
     return id
+
+
+async def everywhere(manager: SessionManager, user: str, keep: Session | None = None) -> int:
+    """Say "everywhere" in a request of its own."""
+    return await asyncio.ensure_future(manager.sign_out_everywhere(user, keep))

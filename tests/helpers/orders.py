@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -43,7 +44,7 @@ class Order:
                     await asyncio.sleep(0)
                     continue
                 step, options = len(self.taken), len(self._waiting)
-                choice = self._choices[step] if step < len(self._choices) else 0
+                choice = self._choices[step] % options if step < len(self._choices) else 0
                 self.taken.append((choice, options))
                 self._working = asyncio.Event()
                 self._waiting.pop(choice).set()
@@ -82,6 +83,47 @@ async def in_every_order(store: Store, scenario: Callable[[Order], Awaitable[Non
         if not taken:
             return runs
         choices = [*(choice for choice, _ in taken[:-1]), taken[-1][0] + 1]
+
+
+async def all_orders(
+    store: Store, scenario: Callable[[Order], Awaitable[None]]
+) -> list[Sequence[int]]:
+    """Return every order of *scenario*; it is run on *store*, one order after another."""
+    orders: list[Sequence[int]] = []
+
+    async def note(order: Order) -> None:
+        await scenario(order)
+        orders.append([choice for choice, _ in order.taken])
+
+    await in_every_order(store, note)
+    return orders
+
+
+def some_orders(count: int) -> list[Sequence[int]]:
+    """Return so many orders by chance, for a scenario that has too many to run all."""
+    chance = random.Random(0)
+    return [[chance.randrange(60) for _ in range(60)] for _ in range(count)]
+
+
+async def in_these_orders(
+    store: Store,
+    scenario: Callable[[Order], Awaitable[None]],
+    orders: Sequence[Sequence[int]],
+    at_once: int = 3,
+) -> None:
+    """Run *scenario* in each of *orders*, several at once; these must not meet in the store."""
+    left = list(reversed(orders))
+
+    async def work() -> None:
+        while left:
+            order = Order(store, left.pop())
+            try:
+                await scenario(order)
+            except AssertionError as error:
+                error.add_note(f"in the order {order.taken}")
+                raise
+
+    await asyncio.gather(*(work() for _ in range(at_once)))
 
 
 class _View(SpyStore):

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.helpers.loops import OF_SERVICES
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PATIENCE = 20.0
@@ -24,7 +26,8 @@ def environment(**variables: str) -> dict[str, str]:
     """Return the environment for a process, without what would configure the service."""
     configures = re.compile("(PORT|SESSION_STORE)(_FILE)?$|SERVICE_")
     inherited = {k: v for k, v in os.environ.items() if not configures.match(k)}
-    return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **variables}
+    ours = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **OF_SERVICES}
+    return {**inherited, **ours, **variables}
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -33,7 +33,7 @@ DRIVERS = {
 }
 """The packages of databases and extras, and the drivers that are theirs alone."""
 
-NOT_SERVED = ("tests", "benchmarks", "examples")
+NOT_SERVED = ("tests", "benchmarks", "examples", "docs")
 
 
 def within(module: str, *packages: str) -> bool:

@@ -19,11 +19,11 @@ from stores.contract import (
     Delete,
     Outcome,
     Record,
+    Resealed,
     Unopened,
     Unreadable,
     Update,
 )
-from stores.encrypted import Resealed
 from tests.helpers.records import load_record, load_records, make_record
 from tests.helpers.stores_for_tests import SpyStore
 
