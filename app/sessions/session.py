@@ -197,12 +197,19 @@ class Session(WorkingCopy):
         """End all other sessions of the signed-in user; return how many there were.
 
         This one gets a new token, for somebody else may hold its cookie: what is changed so far is
-        saved at once. Raises as `commit` does.
+        saved at once. Raises as `commit` does, and `NotAuthenticated` (401) if another request has
+        ended this session meanwhile: the others go on then.
         """
+        was_somebody = self._user is not None
         self.regenerate()
         await self.commit()
         user, saved = self._user, self._saved
         if user is None or saved is None:
+            if was_somebody:
+                raise NotAuthenticated(
+                    "sign_out_others() was called, and this session ended meanwhile",
+                    self._manager.cookie.name,
+                )
             return 0
         return await self._ask(
             lambda since: self._manager.users.sign_out_everywhere(user, saved.id, since)
