@@ -65,4 +65,4 @@ def record_id(session: Session) -> bytes:
 
 async def everywhere(manager: SessionManager, user: str, keep: Session | None = None) -> int:
     """Say "everywhere" in a request of its own."""
-    return await asyncio.ensure_future(manager.sign_outeverywhere(user, keep))
+    return await asyncio.ensure_future(manager.sign_out_everywhere(user, keep))

@@ -45,13 +45,13 @@ async def test_a_session_from_before_is_listed_when_it_comes(
         after = await session.commit() or cookie
         (device,) = await manager.devices(user)
         assert device.id == session.id
-        assert await manager.sign_outeverywhere(user) == 1
+        assert await manager.sign_out_everywhere(user) == 1
         assert await user_of(manager, after) is None
 
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("how", ["touch", "regenerate", "sign in"])
-async def test_a_session_from_before_ends_byeverywhere(
+async def test_a_session_from_before_ends_by_everywhere(
     any_store: Store, clock: FakeClock, how: str
 ) -> None:
     """It is not listed then, so it ends when it comes; the one that is kept does not."""

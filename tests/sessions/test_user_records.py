@@ -103,7 +103,7 @@ async def test_bots_do_not_grow_a_users_record_past_its_bound(
         assert 10 < len(alive) < 40
         assert {r.id for r in alive} == set(records[-len(alive) :])
         for _ in range(3):  # there is room for a fence, too
-            await manager.sign_outeverywhere(user)
+            await manager.sign_out_everywhere(user)
         assert await manager.devices(user) == []
 
 
@@ -112,10 +112,10 @@ async def test_fences_are_few_and_the_newest_stays(any_store: Store, clock: Fake
     async with while_open(any_store):
         manager, user = SessionManager(any_store, clock=clock), new_user()
         for _ in range(user_record.MAX_FENCES + 5):
-            await manager.sign_outeverywhere(user)
+            await manager.sign_out_everywhere(user)
         assert len(await listed(any_store, user)) == user_record.MAX_FENCES
         clock.advance(30 * HOUR)
-        await manager.sign_outeverywhere(user)
+        await manager.sign_out_everywhere(user)
         assert len(await listed(any_store, user)) == 1
         record = await load_record(any_store, user_record.id_of(user))
         assert record.secret_hash == NO_SECRET
@@ -146,7 +146,7 @@ async def large(store: Store, manager: SessionManager, user: str, count: int, no
 
 @pytest.mark.gen_test(timeout=120)
 @pytest.mark.faults
-async def test_ten_thousand_sessions_of_a_usereverywhere(
+async def test_ten_thousand_sessions_of_a_user_everywhere(
     any_store: Store, clock: FakeClock
 ) -> None:
     """The same in every store; not a fault, but it takes long."""
@@ -281,7 +281,7 @@ async def test_ends_from_elsewhere_are_told(any_store: Store, clock: FakeClock) 
             clock.advance(1)
         ids = [session.id for session in sessions]
         assert await manager.sign_out(user, str(ids[2]))
-        assert await manager.sign_outeverywhere(user) == 1
+        assert await manager.sign_out_everywhere(user) == 1
         await manager.events.settle()
         found = [(e.kind, e.session) for e in heard if e.user == user]
         kinds = (EventKind.LIMITED, EventKind.REVOKED)
