@@ -100,11 +100,11 @@ BLOCKS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "load": _load,
     "lone": _lone,
     "scale": _scale,
+    "sealing": _sealing,
+    "capacity": _capacity,
     "processes": _processes,
     "cost": _cost,
-    "capacity": _capacity,
     "plan": _plan,
-    "sealing": _sealing,
 }
 
 if __name__ == "__main__":
