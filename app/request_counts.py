@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from http import HTTPStatus
 
 from tornado.web import ErrorHandler, RequestHandler
@@ -33,10 +34,14 @@ class RequestCounts:
         """Count the request that *handler* has answered."""
         request = handler.request
         key = (type(handler), request.method, handler.get_status())
-        histogram = self._found.get(key)
-        if histogram is None:
+        try:
+            histogram = self._found[key]
+        except KeyError:
             histogram = self._series(*key)
-        histogram.observe(request.request_time())
+        # As `Histogram.observe`, but without a call, for each request pays for it.
+        seconds = request.request_time()
+        histogram.counts[bisect_left(SECONDS, seconds)] += 1
+        histogram.sum += seconds
 
     def _series(self, handler: type[RequestHandler], method: str | None, code: int) -> Histogram:
         key = (handler, method, code)

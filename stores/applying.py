@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stores.contract import JSON, MAX_DATA, Change, Create, Delete, Outcome, Record
-from stores.json_text import encode, size_of
+from stores.contract import JSON, MAX_DATA, Change, Create, Delete, Outcome, Record, Update
+from stores.json_text import encode, size_of, surely_fits
 
 
 def apply_change(record: Record | None, change: Change) -> tuple[Outcome, Record | None]:
@@ -25,10 +25,8 @@ def apply_change(record: Record | None, change: Change) -> tuple[Outcome, Record
     if change.expected and not has_values(before, change.expected):
         return Outcome.CONFLICT, record
     after = change.applied_to(before)
-    if change.set and change.limit is not None:
-        size = size_of(after.data)
-        if size > MAX_DATA or size - change.uncounted * len(after.data) > change.limit:
-            return Outcome.TOO_LARGE, record
+    if change.set and change.limit is not None and not _fits(after, change, change.limit):
+        return Outcome.TOO_LARGE, record
     return Outcome.DONE, after
 
 
@@ -38,3 +36,10 @@ def has_values(record: Record, expected: Mapping[str, JSON]) -> bool:
     return all(
         key in data and encode(data[key]) == encode(value) for key, value in expected.items()
     )
+
+
+def _fits(after: Record, change: Update, limit: int) -> bool:
+    if surely_fits(after.data, min(limit, MAX_DATA)):
+        return True
+    size = size_of(after.data)
+    return size <= MAX_DATA and size - change.uncounted * len(after.data) <= limit

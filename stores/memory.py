@@ -150,8 +150,11 @@ class MemoryStore(Store):
 
     def _apply(self, change: Change) -> Outcome:
         id = change.id
-        group = next((group for group in self._groups if id in group), None)
-        before = None if group is None else _unpack(id, group[id])
+        group = before = None
+        for each in self._groups:
+            if id in each:
+                group, before = each, _unpack(id, each[id])
+                break
         outcome, after = apply_change(before, change)
         if after is before:
             return outcome
@@ -176,7 +179,8 @@ class MemoryStore(Store):
             self._bytes += len(packed) + OVERHEAD
             if number == NEW:
                 self._bytes_of_new += len(packed) + OVERHEAD
-            self._evict(id)
+            if self._bytes > self.max_bytes or sum(map(len, self._groups)) > self.max_sessions:
+                self._evict(id)
         return outcome
 
     def _remove(self, id: bytes, group: OrderedDict[bytes, bytes]) -> bytes:

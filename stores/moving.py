@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from stores import moving_scan
@@ -18,6 +19,8 @@ from stores.contract import (
 from stores.moving_changes import MovingChanges
 from stores.moving_look import Answer, Aside
 from stores.moving_mark import is_mark
+
+log = logging.getLogger(__name__)
 
 
 class MovingStore(Store):
@@ -60,17 +63,20 @@ class MovingStore(Store):
 
     async def open(self) -> None:
         await self.new.open()
-        await self.old.open()
+        try:
+            await self._old.opened()
+        except StoreUnavailable as error:
+            log.warning("the store %s, from which sessions move, is away: %s", self.old.name, error)
 
     async def close(self) -> None:
         try:
             await self.new.close()
         finally:
-            await self.old.close()
+            await self._old.close()
 
     async def ping(self) -> None:
+        """Return when the new store answers: without the old one, all others are served."""
         await self.new.ping()
-        await self.old.ping()
 
     async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Answer]:
         found = dict(await self.new.load(ids))
@@ -85,17 +91,18 @@ class MovingStore(Store):
 
     async def sweep(self, now: float, limit: int) -> int:
         removed = 0
-        for store in (self.new, self.old):
-            if not store.expires_itself and removed < limit:
-                removed += await store.sweep(now, limit - removed)
+        if not self.new.expires_itself:
+            removed += await self.new.sweep(now, limit)
+        if not self.old.expires_itself and removed < limit:
+            removed += await (await self._old.opened()).sweep(now, limit - removed)
         return removed
 
     async def scan(self, after: str | None = None, limit: int = 500) -> Page:
-        return await moving_scan.scan(self.new, self.old, after, limit)
+        return await moving_scan.scan(self.new, await self._old.opened(), after, limit)
 
     async def count(self, *, exact: bool = False) -> Count:
         if exact:
             return await super().count(exact=True)
         # Most are in both at the end, and in the old one at the beginning.
-        counts = [await store.count() for store in (self.new, self.old)]
+        counts = [await store.count() for store in (self.new, await self._old.opened())]
         return Count(max(count.number for count in counts), False)

@@ -28,13 +28,28 @@ class Aside:
     def __init__(self, store: Store, timeout: float | None) -> None:
         self._store = store
         self._kept = 0.0 if timeout is None else KEPT * timeout
+        self._is_open = False
+        self._opening = asyncio.Lock()
+
+    async def opened(self) -> Store:
+        """Return the store; open it first if it could not be before. Raises `StoreUnavailable`."""
+        if not self._is_open:
+            async with self._opening:
+                if not self._is_open:
+                    await self._store.open()
+                    self._is_open = True
+        return self._store
+
+    async def close(self) -> None:
+        self._is_open = False
+        await self._store.close()
 
     async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Answer]:
         if not ids:
             return {}
         try:
             async with asyncio.timeout_at(self._limit()):
-                return await self._store.load(ids)
+                return await (await self.opened()).load(ids)
         except (StoreUnavailable, TimeoutError) as error:
             return dict.fromkeys(ids, self._explained(error))
 
@@ -43,7 +58,7 @@ class Aside:
             return []
         try:
             async with asyncio.timeout_at(self._limit()):
-                return await self._store.write(changes)
+                return await (await self.opened()).write(changes)
         except (StoreUnavailable, TimeoutError) as error:
             return [self._explained(error)] * len(changes)
 

@@ -37,6 +37,8 @@ values of one record do not open."""
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Upper bounds of the buckets that times are counted in."""
 
+SHORTEST = SECONDS[0]
+
 ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 500)
 """Upper bounds of the buckets that sizes of batches are counted in."""
 
@@ -65,21 +67,40 @@ class Histogram:
 class Calls:
     """The calls of one operation of a store."""
 
-    __slots__ = ("failures", "items", "seconds")
+    __slots__ = ("_times", "_times_sum", "failures", "lone", "sizes")
 
     def __init__(self) -> None:
-        self.seconds = Histogram(SECONDS)
-        self.items = Histogram(ITEMS)
         self.failures = dict.fromkeys(REASONS, 0)
+        # A request pays for `note`, so that these are plainer than two histograms.
+        self.lone = 0  # calls of one item
+        self.sizes = Histogram(ITEMS)  # of the others
+        self._times = [0] * (len(SECONDS) + 1)
+        self._times_sum = 0.0
 
     def note(self, seconds: float, items: int) -> None:
         """Count a call that took *seconds*, whatever came of it."""
-        # Without calls of its own, for a request pays for it.
-        times, sizes = self.seconds, self.items
-        times.counts[bisect_left(SECONDS, seconds)] += 1
-        times.sum += seconds
-        sizes.counts[bisect_left(ITEMS, items) if items > 1 else 0] += 1
-        sizes.sum += items
+        self._times[0 if seconds <= SHORTEST else bisect_left(SECONDS, seconds)] += 1
+        self._times_sum += seconds
+        if items == 1:
+            self.lone += 1
+        else:
+            self.sizes.observe(items)
+
+    @property
+    def seconds(self) -> Histogram:
+        """How long the calls took."""
+        histogram = Histogram(SECONDS)
+        histogram.counts, histogram.sum = list(self._times), self._times_sum
+        return histogram
+
+    @property
+    def items(self) -> Histogram:
+        """How many items they had."""
+        histogram = Histogram(ITEMS)
+        histogram.add(self.sizes)
+        histogram.counts[0] += self.lone
+        histogram.sum += self.lone
+        return histogram
 
 
 class Counters:

@@ -13,7 +13,7 @@ from hmac import compare_digest
 from app.sessions import token
 from app.sessions.admission import Admissions
 from app.sessions.closing import Closer
-from app.sessions.commits import counted
+from app.sessions.commits import Commits
 from app.sessions.cookie import Cookie
 from app.sessions.cookie_warnings import CookieWarnings
 from app.sessions.counters import Counters
@@ -104,6 +104,7 @@ class SessionManager:
         self.endings = Endings()
         self.events = Events(self.cookie.name, clock, on_event)
         self.counters = Counters()
+        self.commits = Commits(self.counters)
         self._loads = self.counters.loads
         self.timeouts = Timeouts(idle_timeout, lifetime)
         self._gateway = Gateway(store, clock, self.events, self.counters)
@@ -128,7 +129,7 @@ class SessionManager:
             *(self.events, clock),
             max_bytes,
         )
-        self.save = counted(writer.save, self.counters)
+        self.save = writer.save
         self.reload = writer.reload
 
     # Its own life. The first session opens the store; a service does so beforehand.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from app.sessions.cookie import Cookie
 from app.sessions.users import Users
 from stores.contract import JSON, Record
+
+if TYPE_CHECKING:
+    from app.sessions.commits import Commits
 
 
 class Client(Protocol):
@@ -102,6 +105,7 @@ class Keeper(Protocol):
     cookie: Cookie
     clock: Callable[[], float]
     users: Users
+    commits: Commits
 
     async def save(self, pending: Pending) -> Saved:
         """Have the store acknowledge what is pending."""

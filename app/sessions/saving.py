@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from app.sessions.errors import SessionReadOnly
+from app.sessions.errors import SessionError, SessionReadOnly
 from app.sessions.pending import Pending
 from app.sessions.stage import ON_SOCKET, READ_ONLY, REPLACED
 from app.sessions.working_copy import WorkingCopy, waited
@@ -34,25 +34,30 @@ async def save(copy: WorkingCopy) -> None:
             return
         rotate, ended, presented = copy._rotating, copy._ended, copy._presented
         signs_in, proved, persistent = copy._signs_in, copy._proved, copy._persistent
-        saved = await copy._manager.save(
-            Pending(
-                presented,
-                copy._saved,
-                changed,
-                removed,
-                rotate,
-                signs_in,
-                ended > 0,
-                copy._user,
-                copy._manager.cookie.persistent if persistent is None else persistent,
-                presented.cookie or copy._cookie is not None,
-                copy._extend_from or presented.at,
-                copy._stage is ON_SOCKET,
-                presented.waited + copy._waited if copy._first is None else waited(copy),
-                copy._label,
-                proved,
-            )
+        manager = copy._manager
+        pending = Pending(
+            presented,
+            copy._saved,
+            changed,
+            removed,
+            rotate,
+            signs_in,
+            ended > 0,
+            copy._user,
+            manager.cookie.persistent if persistent is None else persistent,
+            presented.cookie or copy._cookie is not None,
+            copy._extend_from or presented.at,
+            copy._stage is ON_SOCKET,
+            presented.waited + copy._waited if copy._first is None else waited(copy),
+            copy._label,
+            proved,
         )
+        try:
+            saved = await manager.save(pending)
+        except SessionError as error:
+            manager.commits.failed(pending, error)
+            raise
+        manager.commits.saved(pending, saved)
         if saved.gone or copy._gone:
             copy._mark_gone()
             return

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,8 @@ PAGES = TRACKED or [
     *(str(page.relative_to(ROOT)) for page in ROOT.glob("[!.]*/*.md")),
 ]
 """Those that git knows; without git, those of this folder and the ones in it."""
+
+OPERATION = ROOT / "docs" / "operation.md"
 
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
@@ -76,16 +80,20 @@ def calls(page: Path) -> Iterator[list[str]]:
             yield shlex.split(call)
 
 
+@functools.cache
+def top_commands() -> frozenset[str]:
+    """Return the commands that the help has."""
+    return frozenset(re.findall(r"^  ([a-z]+) ", run("--help").stdout, re.MULTILINE))
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_call_is_one_that_there_is(name: str) -> None:
-    known = run("--help").stdout
-    top = set(re.findall(r"^  ([a-z]+) ", known, re.MULTILINE))
     for words in calls(ROOT / name):
-        flags = [w.partition("=")[0].removeprefix("--") for w in words if w.startswith("--")]
+        flags = [w.partition("=")[0].removeprefix("--") for w in words if re.match("--.", w)]
         plain = [word for word in words if not word.startswith("-")]
         own: set[str] = {"help", "version"}
         if plain:
-            assert plain[0] in top, words
+            assert plain[0] in top_commands(), words
         if plain[:1] == ["sessions"] and plain[1:]:
             assert plain[1] in OPERATIONS, words
             own |= set(OPERATIONS[plain[1]].all_flags)
@@ -95,15 +103,28 @@ def test_every_call_is_one_that_there_is(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_every_target_of_make_is_one_that_there_is(name: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z-]+)(?=[ :])[^=\n]*:", makefile, re.MULTILINE))
+    rules = re.findall(r"^([a-z][a-z -]*):", makefile, re.MULTILINE)
+    targets = {target for rule in rules for target in rule.split()}
     spoken = re.findall(r"`make ([a-z-]+)", (ROOT / name).read_text())
     for line in commands(ROOT / name):
         spoken += re.findall(r"^\s*make (?:-C \S+ )?([a-z-]+)", line)
     assert set(spoken) <= targets
 
 
+def test_what_operators_ask_prometheus_is_promql(tmp_path: Path) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not on PATH")
+    (block,) = re.findall(r"```promql\n(.*?)```", OPERATION.read_text(), re.DOTALL)
+    rules = [{"record": f"r{n}", "expr": line} for n, line in enumerate(block.splitlines())]
+    (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "r", "rules": rules}]}))
+    command = ["promtool", "check", "rules", str(tmp_path / "rules.json")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert f"{len(rules)} rules found" in result.stdout
+
+
 def test_operators_are_told_of_metrics_that_there_are() -> None:
-    page = (ROOT / "docs" / "operation.md").read_text()
+    page = OPERATION.read_text()
     asked = set(re.findall(r"\b(?:sessions|tornado|event)_[a-z_]+\b", page)) - {"sessions_expires"}
     assert asked <= set(NAMES) | {re.sub("_(bucket|count|sum)$", "", name) for name in NAMES}
     assert len(asked) > 5

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from stores import MovingStore, Store, StoreUnavailable
+from stores import (
+    MemoryStore,
+    MongoStore,
+    MovingStore,
+    RedisStore,
+    SQLStore,
+    Store,
+    StoreUnavailable,
+)
 from stores.contract import Change, Create, Outcome
-from tests.helpers.every_store import STORES
+from tests.helpers.steps import PATIENCE
 from tests.store_contract import StoreContract
 
 pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
@@ -24,6 +32,16 @@ class BeginsInOld(MovingStore):
         told = await super().write([changes[i] for i in others])
         outcomes = dict(zip([*creates, *others], [*begun, *told], strict=True))
         return [outcomes[i] for i in range(len(changes))]
+
+
+STORES: Mapping[str, Callable[[pytest.FixtureRequest], Store]] = {
+    "memory": lambda _: MemoryStore(),
+    "mongodb": lambda r: MongoStore(r.getfixturevalue("mongod").url, timeout=PATIENCE),
+    "valkey": lambda r: RedisStore(r.getfixturevalue("valkey").url, timeout=PATIENCE),
+    "postgres": lambda r: SQLStore(r.getfixturevalue("postgres").url, timeout=PATIENCE),
+    "mariadb": lambda r: SQLStore(r.getfixturevalue("mariadb").url, timeout=PATIENCE),
+}
+"""Each makes a store, which may take its time: a test opens two, on a busy machine."""
 
 
 class _OfTwo(StoreContract):
@@ -53,6 +71,15 @@ class TestMemoryStoresBeforeTheMove(_OfTwo):
 
 
 class TestMongoDBToPostgreSQL(_OfTwo):
+    kind = BeginsInOld
+    names = ("postgres", "mongodb")
+    # Which values there are makes a difference to the stores, not to a move.
+    test_any_key_is_kept_changed_and_removed = None  # type: ignore[assignment]
+    test_any_value_comes_back_equal_and_of_its_type = None
+
+
+@pytest.mark.faults
+class TestMongoDBToPostgreSQLWithAllValues(_OfTwo):
     kind = BeginsInOld
     names = ("postgres", "mongodb")
 

@@ -228,6 +228,30 @@ async def test_the_old_stores_trouble_is_not_the_new_ones(two: Two) -> None:
     assert await two.store.write([Update(there.id, {"n": 1})]) == [DONE]
 
 
+@pytest.mark.gen_test
+async def test_it_opens_and_answers_without_the_old_store(
+    two: Two, caplog: pytest.LogCaptureFixture
+) -> None:
+    here, there = make_record(), make_record()
+    await two.new.inner.write([Create(here)])
+    await two.old.inner.write([Create(there)])
+    two.old.break_down()
+    await two.store.open()
+    assert "faulty:, from which sessions move, is away: out of order" in caplog.text
+    await two.store.ping()
+    assert await two.store.load([here.id]) == {here.id: here}
+    with pytest.raises(StoreUnavailable):
+        await two.store.scan()
+    with pytest.raises(StoreUnavailable):
+        await two.store.sweep(0.0, 5)
+    two.old.mend()
+    assert await two.store.load([there.id]) == {there.id: there}
+    two.new.break_down()
+    for operation in (two.store.open, two.store.ping):
+        with pytest.raises(StoreUnavailable):
+            await operation()
+
+
 @pytest.mark.gen_test(timeout=10)
 async def test_an_old_store_that_hangs_takes_its_time_only(two: Two) -> None:
     here, there = make_record(), make_record()

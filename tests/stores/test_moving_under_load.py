@@ -10,6 +10,9 @@ import pytest
 from stores import MongoStore, RedisStore, SQLStore, Store
 from tests.helpers.moving_house import NUMBER, MovingHouse
 
+PATIENCE = 30.0
+"""Seconds that a store may take: a busy machine is not what is tested."""
+
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 
 
@@ -21,15 +24,20 @@ async def test_no_session_is_lost_and_none_revived(
     url, own = request.getfixturevalue(kind).url, f"test_{os.urandom(6).hex()}"
 
     def new() -> Store:
-        return SQLStore(url, table=own) if kind == "postgres" else RedisStore(url, prefix=f"{own}:")
+        if kind == "postgres":
+            return SQLStore(url, table=own, timeout=PATIENCE)
+        return RedisStore(url, prefix=f"{own}:", timeout=PATIENCE)
 
-    house = MovingHouse(new, lambda: MongoStore(mongod.url, collection=own), NUMBER, SEED)
+    def old() -> Store:
+        return MongoStore(mongod.url, collection=own, timeout=PATIENCE)
+
+    house = MovingHouse(new, old, NUMBER, SEED)
     await house.move_in()
     again = await house.move()
     assert (again.copied, again.refused) == (0, {})
     await house.check()
     assert house.done["end"] > 0
-    assert house.done["503"] < 0.01 * house.done.total() + 5
+    assert house.done["503"] == 0
     with capsys.disabled():
         if NUMBER > 2000:
             print(kind, house.number, house.done, house.seconds)
