@@ -117,7 +117,7 @@ def test_what_operators_ask_prometheus_is_promql(tmp_path: Path) -> None:
     (block,) = re.findall(r"```promql\n(.*?)```", OPERATION.read_text(), re.DOTALL)
     rules = [{"record": f"r{n}", "expr": line} for n, line in enumerate(block.splitlines())]
     (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "r", "rules": rules}]}))
-    command = ["promtool", "check", "rules", tmp_path / "rules.json"]
+    command = ["promtool", "check", "rules", str(tmp_path / "rules.json")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert f"{len(rules)} rules found" in result.stdout

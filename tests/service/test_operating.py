@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Container
 
 import pytest
 
 from app import Cookie
+from app.operating import walk
 from app.option_sources import OptionError
 from app.sessions import token
-from stores.contract import ConfigurationError
+from stores import SQLStore, Store, StoreUnavailable
+from stores.contract import ConfigurationError, Page
 from tests.helpers.operator import Operator
 from tests.helpers.records import make_record
 
@@ -205,3 +208,51 @@ def test_a_wrong_table_is_one_sentence(sqlite_operator: Operator) -> None:
     assert answer.err.count("\n") == 1
     assert "is not a session table" in answer.err
     assert ConfigurationError.__name__ not in answer.err
+
+
+# Stores that fall short
+
+
+def test_a_moments_trouble_ends_no_walk(
+    sqlite_operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that fails is tried again, for fewer records; one that goes on failing is told."""
+    monkeypatch.setattr(walk, "PAUSE", 0.0)
+    path = sqlite_operator.make().name.removeprefix("sqlite://")
+    limits: list[int] = []
+
+    class Troubled(SQLStore):
+        async def scan(self, after: str | None = None, limit: int = 500) -> Page:
+            limits.append(limit)
+            if len(limits) in failing:
+                raise StoreUnavailable("out of order")
+            return await super().scan(after, limit)
+
+    sqlite_operator.make = lambda: Troubled(f"sqlite:///{path}")
+    sqlite_operator.put(*(make_record() for _ in range(600)))
+    failing: Container[int] = (1, 3, 4)
+    assert len(sqlite_operator("list", "--json").lines) == 600
+    assert limits == [500, 250, 250, 125, 62, *[62] * 6][: len(limits)]
+    failing = range(1000)
+    limits.clear()
+    answer = sqlite_operator("list")
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err.endswith("out of order\n")
+    assert len(limits) == walk.TRIES
+
+
+def test_a_store_without_scan_is_told(sqlite_operator: Operator) -> None:
+    """It was written before there was one, and it serves."""
+    path = sqlite_operator.make().name.removeprefix("sqlite://")
+
+    class Former(SQLStore):
+        scan = Store.scan
+        count = Store.count
+
+    sqlite_operator.make = lambda: Former(f"sqlite:///{path}")
+    sqlite_operator.sign_in("ada")
+    for command in ("count", "list"):
+        answer = sqlite_operator(command)
+        assert (answer.status, answer.out) == (2, "")
+        assert "it cannot list its sessions, for it has no method scan()" in answer.err
+    assert len(sqlite_operator("list", "--user=ada", "--json").lines) == 1
