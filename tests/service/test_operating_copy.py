@@ -331,7 +331,7 @@ def test_ctrl_c_leaves_a_state_from_which_it_goes_on(
         _, err = process.communicate(timeout=PATIENCE)
     if process.returncode:  # else it was done before
         assert process.returncode == 130
-        assert re.search(r"stopped: \d+ sessions copied; the same command copies the rest", err)
+        assert re.search(r"stopped: .*; the same command copies the rest", err)
     (line,) = operator("copy", target).lines
     copied, there = re.search(r"^(\d+) sessions .*; (\d+) were there", line).groups()  # type: ignore[union-attr]
     assert int(copied) + int(there) == len(all_of(SQLStore(target))) == 3000
