@@ -6,8 +6,9 @@ import asyncio
 import os
 import re
 import time
+from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -17,6 +18,7 @@ from app.sessions.gateway import Gateway
 from stores import ConfigurationError, MemoryStore, MovingStore, StoreUnavailable, open_store
 from stores.contract import (
     ENDED,
+    Change,
     Create,
     Delete,
     Outcome,
@@ -26,6 +28,7 @@ from stores.contract import (
     Unreadable,
     Update,
 )
+from stores.moving_mark import id_of_call
 from tests.helpers.process import ROOT
 from tests.helpers.records import (
     load_record,
@@ -226,6 +229,29 @@ async def test_the_old_stores_trouble_is_not_the_new_ones(two: Two) -> None:
     assert await two.store.load([here.id]) == {}
     two.old.mend()
     assert await two.store.write([Update(there.id, {"n": 1})]) == [DONE]
+
+
+@pytest.mark.gen_test
+async def test_a_session_that_cannot_be_moved_is_nobody_elses(two: Two) -> None:
+    stuck, other = make_record(), make_record()
+    await two.old.inner.write([Create(stuck), Create(other)])
+
+    class Picky(MemoryStore):
+        async def write(self, changes: Sequence[Change]) -> Sequence[Any]:
+            refused = {stuck.id, id_of_call(stuck.id)}
+            told = await super().write([c for c in changes if c.id not in refused])
+            rest = iter(told)
+            return [
+                StoreUnavailable("no room") if change.id in refused else next(rest)
+                for change in changes
+            ]
+
+    two.new.inner = Picky()
+    outcomes = await two.store.write([Update(r.id, {"n": 1}) for r in (stuck, other)])
+    assert isinstance(outcomes[0], StoreUnavailable)
+    assert outcomes[1] is DONE
+    assert dict((await load_record(two.store, stuck.id)).data) == {}
+    assert dict((await load_record(two.store, other.id)).data) == {"n": 1}
 
 
 @pytest.mark.gen_test
