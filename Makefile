@@ -29,9 +29,8 @@ ifneq ($(PRESENT),$(or $(WANTED),none))
 ANEW := environment
 endif
 
-.PHONY: run install test test-faults lint bench bench-quick bench-cost bench-processes bench-scale \
-	bench-sealing
-.PHONY: docs lock clean help environment again
+.PHONY: run install test test-faults lint bench bench-quick bench-cost bench-processes bench-scale
+.PHONY: bench-capacity bench-sealing docs lock clean help environment again
 
 run: $(VENV)/run  ## install what is needed and serve on http://localhost:8888
 	@exec $(BIN)/python main.py $(ARGS)
@@ -62,8 +61,9 @@ bench-quick: $(VENV)/dev  ## measure in under a minute what has a goal
 bench-cost:  ## measure what a request costs the database
 bench-processes:  ## measure several processes, start-up and memory
 bench-scale:  ## measure a million sessions
+bench-capacity:  ## measure what a session takes in each store
 bench-sealing:  ## measure what sealed values cost
-bench-cost bench-processes bench-scale bench-sealing: bench-%: $(VENV)/dev
+bench-cost bench-processes bench-scale bench-capacity bench-sealing: bench-%: $(VENV)/dev
 	$(BIN)/python -m benchmarks.$* $(ARGS)
 	$(BIN)/python -m benchmarks.report
 

@@ -188,7 +188,7 @@ def _serve(call: Call) -> None:
         log.info("metrics on %s", metrics.addresses)
     held = [*sockets, *(metrics.sockets if metrics is not None else ())]
     inherited = fork(processes, announce, sockets=held)
-    number, told = inherited or (0, None)
+    number, told, share = inherited or (0, None, None)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(
             serve(
@@ -200,6 +200,7 @@ def _serve(call: Call) -> None:
                 stopping=stopping,
                 handed_over=bool(from_supervisor),
                 parent=told,
+                share=share,
                 announce=announce if told is None else None,
                 expose=None if metrics is None else metrics.of(number),
             )

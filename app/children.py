@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.listening import UnixSocket
+from app.shares import Share, Shares
 from app.supervisor import Supervisor, stop_signals
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class Inherited(NamedTuple):
     """Its place among the children, from 0 on; who is started in the place of a dead one has it."""
     told: int
     """The end of the pipe that tells it to stop."""
+    share: Share
+    """Its share of the connections."""
 
 
 def fork(
@@ -89,6 +92,7 @@ class _Parent:
         self._sockets = sockets
         self._supervisor = Supervisor()
         self._children = [_Child(number) for number in range(processes)]
+        self._shares = Shares(processes)
         self._restarts = restarts
         self._stopping = False
         self._status = 0
@@ -108,7 +112,7 @@ class _Parent:
             for child in self._children:
                 due = not child.pid and not self._stopping and child.due <= time.monotonic()
                 if due and self._start(child):
-                    return Inherited(child.number, self._told)
+                    return Inherited(child.number, self._told, self._shares[child.number])
             self._sleep()
             self._reap()
         for listening in self._sockets:
@@ -167,6 +171,7 @@ class _Parent:
 
     def _ended(self, child: _Child, status: int) -> None:
         pid, child.pid = child.pid, 0
+        self._shares[child.number].leave()
         if status == 0 or self._stopping:
             self._children.remove(child)
             self._status = self._status or int(status != 0)

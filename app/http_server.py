@@ -14,6 +14,7 @@ from app.acceptor import Acceptor
 from app.application import Application
 from app.connections import ClientStream, Connections
 from app.limits import Limits
+from app.shares import Share
 
 
 class Server(HTTPServer):
@@ -35,9 +36,9 @@ class Server(HTTPServer):
         self._client_connections = Connections(limits, lambda: application.activity.requests)
         self._acceptor: Acceptor | None = None
 
-    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections on *sockets*, which is called once."""
-        self._acceptor = Acceptor(list(sockets), self._client_connections, self._admit)
+    def add_sockets(self, sockets: Iterable[socket.socket], share: Share | None = None) -> None:
+        """Accept connections on *sockets*, and no more than a *share*; it is called once."""
+        self._acceptor = Acceptor(list(sockets), self._client_connections, self._admit, share)
         self._client_connections.watch()
 
     def let_nobody_in(self) -> None:

@@ -15,6 +15,7 @@ from app.application import Application
 from app.forwarded import TrustedProxies, warn_of_ignored
 from app.http_server import Server
 from app.limits import Limits
+from app.shares import Share
 from app.stopping import drain
 from app.supervisor import Supervisor, stop_signals
 
@@ -49,6 +50,7 @@ async def serve(
     stopping: Stopping | None = None,
     handed_over: bool = False,
     parent: int | None = None,
+    share: Share | None = None,
     announce: Callable[[], None] | None = None,
     expose: Callable[[Application], Exposed] | None = None,
 ) -> None:
@@ -56,6 +58,7 @@ async def serve(
 
     *trusted_proxies* are believed, and others are not, whatever *xheaders* says.
     *handed_over* says that the sockets are a supervisor's, and go on when this process has ended.
+    *share* is this process's of the connections, where others accept on the sockets, too.
     *announce* is called when it serves and can be told to stop. *expose* shows elsewhere what the
     application does, until it has stopped.
     """
@@ -71,7 +74,7 @@ async def serve(
     application = make()
     application.forwarded = trusted_proxies or (None if xheaders else warn_of_ignored())
     server = Server(application, limits or Limits(), xheaders=xheaders and trusted_proxies is None)
-    server.add_sockets(sockets)
+    server.add_sockets(sockets, share)
     exposed = None if expose is None else expose(application)
     if announce is not None:
         announce()

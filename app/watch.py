@@ -51,6 +51,7 @@ class Watch:
         self._sockets: dict[bytes, set[SessionWebSocket]] = {}  # by the record's id
         self._due: dict[SessionWebSocket, float] = {}  # loop time of the next look at the latest
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0  # uvloop's handle does not tell
         self._look: asyncio.Task[None] | None = None
 
     def add(self, socket: SessionWebSocket, key: Key, began: float) -> None:
@@ -109,9 +110,10 @@ class Watch:
         if self._look is not None:
             return  # it sees to the next one
         if self._timer is not None:
-            if self._timer.when() <= due:
+            if self._timer_due <= due:
                 return
             self._timer.cancel()
+        self._timer_due = due
         self._timer = asyncio.get_running_loop().call_at(due, self._wake)
 
     def _wake(self) -> None:

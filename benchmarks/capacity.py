@@ -202,8 +202,9 @@ STORES: Mapping[str, tuple[str | Callable[[Path], Server], tuple[str, ...], Meas
 def as_table(rows: Mapping[str, Mapping[str, Sequence[float]]]) -> list[Sequence[str]]:
     """Return the cells: bytes of a session that is new, and of one that was written to."""
     table: list[Sequence[str]] = [("bytes a session, new / written to", *KINDS)]
-    for store, kinds in rows.items():
-        table.append((store, *(f"{kinds[k][0]:,.0f} / {kinds[k][1]:,.0f}" for k in KINDS)))
+    for store in (store for store in STORES if store in rows):
+        of = rows[store]
+        table.append((store, *(f"{of[k][0]:,.0f} / {of[k][1]:,.0f}" for k in KINDS)))
     return table
 
 

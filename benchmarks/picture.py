@@ -41,7 +41,7 @@ def draw(results: Mapping[Work, Result], path: Path = FILE) -> None:
         *_legend(8, OURS, "sessions of this project"),
         *_legend(190, OTHERS, "bare Tornado; driver calls by hand"),
         f'<rect x="420" y="31" width="2" height="12" fill="{GOAL}"/>',
-        '<text x="428" y="41" fill="#333">goal</text>',
+        '<text x="428" y="41" fill="#333">goal, a share of bare Tornado: see README.md</text>',
     ]
     path.write_text("\n".join([*head, *parts, "</svg>\n"]))
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cost, latency, processes, results, scale, scale_databases, sealing
+from benchmarks import capacity, cost, latency, processes, results, scale, scale_databases, sealing
 from benchmarks.goals import WORKS
 from benchmarks.load import Result
 from benchmarks.plan import plan
-from benchmarks.table import as_markdown, of_loads
+from benchmarks.table import as_markdown, misses, of_loads
 
 README = Path(__file__).with_name("README.md")
 
@@ -38,7 +38,10 @@ def _load(found: Mapping[str, Any]) -> str:
     section = found["load"]
     rows = section["rows"]
     measured = {work: Result(**rows[work.title]) for work in WORKS if work.title in rows}
-    return f"{results.describe(section['machine'])}\n\n{as_markdown(of_loads(measured))}"
+    parts = [results.describe(section["machine"]), as_markdown(of_loads(measured))]
+    if missed := misses(measured):
+        parts.append("\n".join(["What misses its goal:", "", *(f"- {line}" for line in missed)]))
+    return "\n\n".join(parts)
 
 
 def _lone(found: Mapping[str, Any]) -> str:
@@ -67,6 +70,14 @@ def _processes(found: Mapping[str, Any]) -> str:
     )
 
 
+def _capacity(found: Mapping[str, Any]) -> str:
+    section = found["capacity"]
+    return (
+        f"{results.describe(section['machine'])}\n\n"
+        f"{as_markdown(capacity.as_table(section['rows']))}"
+    )
+
+
 def _cost(found: Mapping[str, Any]) -> str:
     section = found["cost"]
     return (
@@ -89,10 +100,11 @@ BLOCKS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "load": _load,
     "lone": _lone,
     "scale": _scale,
+    "sealing": _sealing,
+    "capacity": _capacity,
     "processes": _processes,
     "cost": _cost,
     "plan": _plan,
-    "sealing": _sealing,
 }
 
 if __name__ == "__main__":

@@ -84,6 +84,28 @@ def of_loads(results: Mapping[Work, Result]) -> list[Sequence[str]]:
     return [HEADER, *(tuple(_cells(row)) for row in rows(results))]
 
 
+def misses(results: Mapping[Work, Result]) -> list[str]:
+    """Return a sentence of each work that misses a goal."""
+    lines = []
+    for row in rows(results):
+        told = []
+        if "of bare" in row.missed:
+            told.append(f"{row.of_bare:.2f} of bare Tornado, the goal is {row.work.goal:.2f}")
+        if "by hand" in row.missed:
+            told.append(
+                f"{row.of_by_hand:.2f} times the handler by hand, the goal is "
+                f"{row.work.goal_by_hand:.1f}"
+            )
+        if "p99" in row.missed and row.by_hand is not None:
+            told.append(
+                f"a p99 of {row.result.p99:.1f} ms, and the handler by hand has "
+                f"{row.by_hand.p99:.1f}"
+            )
+        if told:
+            lines.append(f"{row.work.title}: {'; '.join(told)}.")
+    return lines
+
+
 def as_text(table: Sequence[Sequence[str]]) -> str:
     """Return lines in columns: the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

@@ -11,15 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hmac import compare_digest
-from typing import NamedTuple
 
 from app.sessions import token, values
 from app.sessions.batching import MAX_BATCH
 from app.sessions.errors import SessionUnavailable
 from app.sessions.gateway import Gateway
 from app.sessions.pending import Pending
+from app.sessions.recognition import GRACE
 from stores.contract import (
     JSON,
     NEVER_AUTHENTICATED,
@@ -80,12 +82,15 @@ def may_continue(pending: Pending, found: Record) -> bool:
     )
 
 
-class Undo(NamedTuple):
-    """A rotation of *saved* by *update* whose outcome is not known."""
+@dataclass(slots=True, eq=False)
+class Undo:
+    """A rotation of *saved* by *update* whose outcome is not known, or that may not stay."""
 
     saved: Record
     update: Update
     rotation: Rotation
+    covered: float | None = None
+    """The moment (`time.monotonic`) at which another rotation was first seen on top of it."""
 
 
 class Undoer:
@@ -146,9 +151,10 @@ class Undoer:
 
         Raises `SessionUnavailable`.
         """
-        for undo in tuple(self.pending.get(id, ())):
-            await self._attempt(undo, since)
-            self._remove(undo)
+        # The newest first: it may be on top of the others.
+        for undo in tuple(self.pending.get(id, ()))[::-1]:
+            if await self._attempt(undo, since):
+                self._remove(undo)
 
     def stop(self) -> None:
         """Give up what is pending, and say so."""
@@ -191,7 +197,6 @@ class Undoer:
 
     def _remove(self, undo: Undo) -> None:
         id = undo.saved.id
-        # By identity, for a change's values may be large.
         left = [other for other in self.pending.get(id, ()) if other is not undo]
         if left:
             self.pending[id] = left
@@ -212,25 +217,25 @@ class Undoer:
         await self.settle(found.id, since)
         return await self._gateway.load(found.id, since)
 
-    async def _attempt(self, undo: Undo, since: float | None = None) -> None:
+    async def _attempt(self, undo: Undo, since: float | None = None) -> bool:
         """Bring the record to where the former token opens it and the rotation cannot be made.
 
-        Raises `SessionUnavailable`.
+        Return whether that is done, or nothing is left to do. Raises `SessionUnavailable`.
         """
         for _ in range(MAX_LOOKS):
             found = await self._gateway.load(undo.saved.id, since)
             if found is None:
-                return
+                return True
             inverse = self._inverse(undo, found)
             if inverse is None:
-                return
+                return not _is_covered(undo, found)
             if await self._gateway.write(inverse, since) in (Outcome.DONE, Outcome.MISSING):
-                return
+                return True
         raise SessionUnavailable(f"store {self._gateway.store.name}: a rotation cannot be undone")
 
     def _inverse(self, undo: Undo, found: Record) -> Update | None:
         """Return what undoes the rotation in *found*; `None` where there is nothing to undo."""
-        saved, update, rotation = undo
+        saved, update, rotation = undo.saved, undo.update, undo.rotation
         now = _later(found, self._clock())
         if found.secret_hash == rotation.secret_hash:
             put_back, take_away = _values_back(saved, update, found)
@@ -263,6 +268,22 @@ class Undoer:
                 ),
             )
         return None
+
+
+def _is_covered(undo: Undo, found: Record) -> bool:
+    """Tell whether a sign-in went on with *undo*'s token, and may itself be undone yet.
+
+    That would bring the token back, which no client has. So *undo* waits for it, for a while.
+    """
+    own, former = undo.rotation, undo.saved.secret_hash
+    if former in (found.secret_hash, found.former_hash):  # it was undone, or never made
+        return False
+    if found.former_hash != own.secret_hash and (own.user is None or found.user != own.user):
+        return False
+    now = time.monotonic()
+    if undo.covered is None:
+        undo.covered = now
+    return now - undo.covered < GRACE
 
 
 def _later(record: Record, now: float) -> float:

@@ -197,13 +197,20 @@ class Session(WorkingCopy):
         """End all other sessions of the signed-in user; return how many there were.
 
         This one gets a new token, for somebody else may hold its cookie: what is changed so far is
-        saved at once. Raises as `commit` does.
+        saved at once. Raises as `commit` does, and `NotAuthenticated` (401) if another request has
+        ended this session meanwhile: the others go on then.
         """
+        was_somebody = self._user is not None
         self.regenerate()
         if self._signs_in:
             await self.commit()
         user, saved, users = self._user, self._saved, self._manager.users
         if user is None or saved is None:
+            if was_somebody:
+                raise NotAuthenticated(
+                    "sign_out_others() was called, and this session ended meanwhile",
+                    self._manager.cookie.name,
+                )
             return 0
         # First of all, so that whoever signs in under the present token keeps it not.
         await self._ask(lambda since: users.raise_fence(user, saved.id, since))

@@ -6,7 +6,7 @@ of one counter. An operation takes effect at some moment between its beginning a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,17 @@ class Operation:
         return self.status == 200
 
     @property
+    def may_have_written(self) -> bool:
+        """Whether its change may be there although it was not acknowledged."""
+        return False
+
+    @property
+    def written_to(self) -> str | None:
+        """The id of the session that it writes to."""
+        # A sign-in that comes second to another user's begins a session of its own.
+        return self.id_set if self.session is None or self.kind == "sign-in" else self.session
+
+    @property
     def ends(self) -> bool:
         """Whether it ends the session that it loaded: by signing out, or in as another user."""
         if self.kind == "sign-in":
@@ -83,8 +94,7 @@ def violations(history: list[Operation]) -> Iterator[str]:
             ended[operation.session] = min(end, operation.end)
     yield from _cookies(history)
     yield from _life(history, ended)
-    for id in dict.fromkeys(o.session for o in history if o.session is not None):
-        yield from _values(id, history)
+    yield from wrong_values(history)
 
 
 def _cookies(history: list[Operation]) -> Iterator[str]:
@@ -166,23 +176,26 @@ def _replacing(id: str | None, history: list[Operation]) -> list[Operation]:
     ]
 
 
-def _values(id: str, history: list[Operation]) -> Iterator[str]:
-    here = [o for o in history if _of(o) == id]
-    readers = [o for o in here if o.session == id and o.done]
-    keys = {key for o in here for key in (*o.writes, *o.seen)}
-    for key in sorted(keys):
-        yield from _register(id, key, here, readers)
-
-
-def _of(o: Operation) -> str | None:
-    """Return the id of the session that *o* writes to."""
-    # A sign-in that comes second to another user's begins a session of its own.
-    return o.id_set if o.session is None or o.kind == "sign-in" else o.session
+def wrong_values(history: Sequence[Operation]) -> Iterator[str]:
+    """Tell who saw a value that nobody had written, or that had been overwritten before."""
+    writers: dict[str, list[Operation]] = {}
+    readers: dict[str, list[Operation]] = {}
+    for o in history:
+        if o.written_to is not None:
+            writers.setdefault(o.written_to, []).append(o)
+        if o.session is not None and o.done:
+            readers.setdefault(o.session, []).append(o)
+    for id, here in readers.items():
+        wrote = writers.get(id, [])
+        keys = {key for o in wrote for key in o.writes} | {key for o in here for key in o.seen}
+        for key in sorted(keys):
+            yield from _register(id, key, wrote, here)
 
 
 def _register(id: str, key: str, here: list[Operation], readers: list[Operation]) -> Iterator[str]:
     """Check one key of one session: each value read was written, and not overwritten before."""
     writers = [o for o in here if key in o.writes and o.done]
+    unsure = [o for o in here if key in o.writes and not o.done and o.may_have_written]
     seen_at: dict[int, int] = {}  # number of a writer -> when somebody had seen its value
     for o in readers:
         value = o.seen.get(key, ABSENT)
@@ -192,6 +205,7 @@ def _register(id: str, key: str, here: list[Operation], readers: list[Operation]
     for o in readers:
         value = o.seen.get(key, ABSENT)
         sources = [(w.start, w.end) for w in writers if w.writes[key] == value]
+        sources += [(w.start, o.end) for w in unsure if w.writes[key] == value]
         if value == ABSENT:
             sources.append((-1, -1))  # before the first
         sources = [s for s in sources if s[0] < o.end]

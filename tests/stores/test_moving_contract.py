@@ -73,6 +73,15 @@ class TestMemoryStoresBeforeTheMove(_OfTwo):
 class TestMongoDBToPostgreSQL(_OfTwo):
     kind = BeginsInOld
     names = ("postgres", "mongodb")
+    # Which values there are makes a difference to the stores, not to a move.
+    test_any_key_is_kept_changed_and_removed = None  # type: ignore[assignment]
+    test_any_value_comes_back_equal_and_of_its_type = None
+
+
+@pytest.mark.faults
+class TestMongoDBToPostgreSQLWithAllValues(_OfTwo):
+    kind = BeginsInOld
+    names = ("postgres", "mongodb")
 
 
 @pytest.mark.faults
