@@ -189,7 +189,7 @@ class SessionManager:
                 outcome = "several"
             self._loads[outcome] += 1
             has_cookie = has_cookie and not withheld  # a removal would hit the one kept back
-            presented = Presented(now, has_cookie, over_tls, withheld, began=began, client=client)
+            presented = Presented(now, has_cookie, over_tls, withheld, 0.0, (), None, began, client)
             return Session(self, None, presented, stage)
         since = began - waited
         several: tuple[Record, ...] = ()
@@ -211,9 +211,7 @@ class SessionManager:
         waited = time.monotonic() - began
         if standing is CURRENT and record is not None:
             self._loads["hit"] += 1
-            presented = Presented(
-                now, has_cookie, over_tls, False, waited, began=began, client=client
-            )
+            presented = Presented(now, has_cookie, over_tls, False, waited, (), None, began, client)
             touch_due = self.timeouts.extension(record, now) is not None
             return Session(self, record, presented, stage, touch_due)
         expired = record is not None and not self.timeouts.is_alive(record, now)
