@@ -26,8 +26,8 @@ def no_fence(patch: pytest.MonkeyPatch) -> None:
         if not record.entries:  # there has to be a record
             await before(users, user, keep, since)
 
-    before = Users._raise_fence
-    patch.setattr(Users, "_raise_fence", raise_fence)
+    before = Users.raise_fence
+    patch.setattr(Users, "raise_fence", raise_fence)
 
 
 def fence_after_the_look(patch: pytest.MonkeyPatch) -> None:
@@ -37,7 +37,7 @@ def fence_after_the_look(patch: pytest.MonkeyPatch) -> None:
         listing = await users.listing(user, since)
         ids = [id for id in listing.entries if id != keep]
         alive, _ = await users.alive(user, ids, since)
-        await users._raise_fence(user, keep, since)
+        await users.raise_fence(user, keep, since)
         await users.end(user, [record.id for record in alive], (), EventKind.REVOKED, since)
         return len(alive)
 
