@@ -89,7 +89,7 @@ class Application(tornado.web.Application):
         self.managers = managers
         served = endpoints if default is None else (*endpoints, default)
         self.activity = Activity(endpoint.target for endpoint in served)
-        self.requests = RequestCounts()
+        self._requests: RequestCounts | None = None
         self.watches = Watches()
         self.readiness = Readiness(self.managers)
         self.forwarded: Callable[[HTTPServerRequest], None] | None = None
@@ -111,9 +111,16 @@ class Application(tornado.web.Application):
         for manager in self.managers:
             await manager.close()
 
+    def count_requests(self) -> RequestCounts:
+        """Return the counts of requests, which are kept from the first call on."""
+        if self._requests is None:
+            self._requests = RequestCounts()
+        return self._requests
+
     def log_request(self, handler: tornado.web.RequestHandler) -> None:
-        """Count a request that has ended, and log it."""
-        self.requests.note(handler)
+        """Log a request that has ended, and count it where somebody asks for that."""
+        if self._requests is not None:
+            self._requests.note(handler)
         self.settings["log_function"](handler)
 
     def get_handler_delegate(

@@ -1,4 +1,4 @@
-"""The requests that were answered, counted by handler, method and status: always, and cheaply."""
+"""The requests that were answered, counted by handler, method and status where that is shown."""
 
 from __future__ import annotations
 

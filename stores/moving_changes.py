@@ -66,6 +66,7 @@ class MovingChanges:
         self._applied_in_old: set[int] = set()
         self._must_move: set[bytes] = set()
         self._called: set[bytes] = set()
+        self._not_called: dict[bytes, StoreUnavailable] = {}
 
     async def run(self) -> Sequence[Outcome | StoreUnavailable]:
         """Return the answers. Raises what the new store raises, when there is no answer to any."""
@@ -131,12 +132,15 @@ class MovingChanges:
         return new, await self._old.load(list(absent & (unsure | self._must_move)))
 
     async def _call(self, ids: Set[bytes]) -> None:
-        if wanted := ids - self._called:
-            told = await self._new.write([call_for(id) for id in wanted])
-            for outcome in told:
-                if isinstance(outcome, StoreUnavailable):
-                    raise outcome
-            self._called |= wanted
+        wanted = list(ids - self._called)
+        if not wanted:
+            return
+        told = await self._new.write([call_for(id) for id in wanted])
+        for id, outcome in zip(wanted, told, strict=True):
+            if isinstance(outcome, StoreUnavailable):
+                self._not_called[id] = outcome
+            else:
+                self._called.add(id)
 
     # What to send
 
@@ -186,6 +190,8 @@ class MovingChanges:
         begin = old if isinstance(old, Record) and not is_mark(old) else change.or_create
         if begin is None:
             return Outcome.MISSING
+        if moves and change.id in self._not_called:
+            return self._not_called[change.id]
         if moves and i in self._applied_in_old and _is_made(change, begin):
             return _Step(i, Update(change.id, or_create=begin), False, None, old, is_last=False)
         if moves:

@@ -39,6 +39,7 @@ class ServiceCollector:
         self._application = application
         self._lag = lag
         self._records = records
+        self._requests_by = application.count_requests().by_labels
         self._managers: dict[str, list[SessionManager]] = {}
         for manager in application.managers:
             self._managers.setdefault(manager.cookie.name, []).append(manager)
@@ -162,7 +163,7 @@ class ServiceCollector:
             "Seconds from a request's header to its answer; of a WebSocket, its handshake.",
             labels=("handler", "method", "code"),
         )
-        for labels, histogram in self._application.requests.by_labels.items():
+        for labels, histogram in self._requests_by.items():
             family.add_metric(labels, *_buckets([histogram]))
         return family
 

@@ -35,6 +35,7 @@ async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
     try:
         for manager in managers:
             await manager.open()
+        work.so_far = "the copy has begun; the same command copies the rest"
         async for page in walk(managers[0].records):
             if page.anew:
                 say(f"{source.name}: the server was restarted, and the sessions come again")
@@ -86,10 +87,10 @@ def _as_kept(store: Store) -> Store:
 
 
 COPY = Operation(
-    "Copies every live session to the store at URL, while the service serves from MovingStore or "
-    "stands still: see stores/README.md. With MovingStore in configure.py, URL is that of the new "
-    "store, and may be left out. It never overwrites what is there, nor brings back what has "
-    "ended. Run again, it copies what is missing. Sealed values stay sealed.",
+    "Copies every live session to the store at URL. To move there while the service serves, see "
+    "docs/operation.md; with MovingStore in configure.py, URL is that of the new store, and may be "
+    "left out. It never overwrites what is there, nor brings back what has ended. Run again, it "
+    "copies what is missing. Sealed values stay sealed.",
     _run,
     words="[URL]",
     most=1,

@@ -129,5 +129,5 @@ END = Operation(
     _run,
     [USER, Flag("all", "all sessions that the store has"), YES],
     words="[ID...]",
-    most=1000,
+    most=100_000,
 )

@@ -44,5 +44,5 @@ LIST = Operation(
     _run,
     [USER, Flag("json", "one JSON object a line, with the whole user agent")],
     words="[ID...]",
-    most=1000,
+    most=100_000,
 )

@@ -93,12 +93,25 @@ class Operator:
         asyncio.run(write())
 
 
+PATIENCE = 15.0
+"""Seconds that a store has for each step: the machine may be busy."""
+
 SHARED: dict[str, Callable[[pytest.FixtureRequest, str], Store]] = {
-    "mongodb": lambda r, own: MongoStore(r.getfixturevalue("mongod").url, collection=own),
-    "valkey": lambda r, own: RedisStore(r.getfixturevalue("valkey").url, prefix=f"{own}:"),
-    "postgres": lambda r, own: SQLStore(r.getfixturevalue("postgres").url, table=own),
-    "mariadb": lambda r, own: SQLStore(r.getfixturevalue("mariadb").url, table=own),
-    "sqlite": lambda r, own: SQLStore(f"sqlite:///{r.getfixturevalue('tmp_path')}/{own}.db"),
+    "mongodb": lambda request, own: MongoStore(
+        request.getfixturevalue("mongod").url, collection=own, timeout=PATIENCE
+    ),
+    "valkey": lambda request, own: RedisStore(
+        request.getfixturevalue("valkey").url, prefix=f"{own}:", timeout=PATIENCE
+    ),
+    "postgres": lambda request, own: SQLStore(
+        request.getfixturevalue("postgres").url, table=own, timeout=PATIENCE
+    ),
+    "mariadb": lambda request, own: SQLStore(
+        request.getfixturevalue("mariadb").url, table=own, timeout=PATIENCE
+    ),
+    "sqlite": lambda request, own: SQLStore(
+        f"sqlite:///{request.getfixturevalue('tmp_path')}/{own}.db", timeout=PATIENCE
+    ),
 }
 """Stores that a command in another process sees; each with a part of a server of its own."""
 

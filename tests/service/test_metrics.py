@@ -106,9 +106,10 @@ Expose = Callable[[Site], Scraped]
 @pytest.mark.gen_test
 async def test_the_names_and_labels_are_as_promised(serve: Serve, expose: Expose) -> None:
     site = serve(Group("/", Route("page", Page), sessions=True), SessionManager(MemoryStore()))
+    scraped = expose(site)
     await site.fetch("/page")
     found: dict[str, set[frozenset[str]]] = {}
-    for name, labels in (await expose(site).scrape()).samples:
+    for name, labels in (await scraped.scrape()).samples:
         found.setdefault(name, set()).add(frozenset(label for label, _ in labels))
     assert {name: [set(each) for each in sets] for name, sets in found.items()} == {
         name: [labels] for name, labels in NAMES.items()
@@ -148,8 +149,9 @@ async def test_an_application_without_sessions_has_metrics_too(
     serve: Serve, expose: Expose
 ) -> None:
     site = serve(ROUTES)
+    scraped = expose(site)
     await site.fetch("/page")
-    scrape = await expose(site).scrape()
+    scrape = await scraped.scrape()
     assert scrape("tornado_request_seconds_count", handler="Page") == 1
     assert list(scrape.find("sessions_loads_total")) == []
 
@@ -242,11 +244,12 @@ async def test_requests_are_counted_by_handler_method_and_code(
     serve: Serve, expose: Expose
 ) -> None:
     site = serve(ROUTES)
+    scraped = expose(site)
     for _ in range(2):
         await site.fetch("/page")
     await site.fetch("/page?status=503")
     await site.fetch("/page", method="POST")
-    scrape = await expose(site).scrape()
+    scrape = await scraped.scrape()
     name = "tornado_request_seconds_count"
     assert scrape(name, handler="Page", method="GET", code="200") == 2
     assert scrape(name, handler="Page", method="GET", code="503") == 1
@@ -258,13 +261,14 @@ async def test_requests_are_counted_by_handler_method_and_code(
 @pytest.mark.gen_test
 async def test_clients_cannot_make_up_labels(serve: Serve, expose: Expose) -> None:
     site = serve(ROUTES)
+    scraped = expose(site)
     for n in range(5):
         await site.fetch(f"/nowhere{n}")
         await raw_request(site, f"X{n}", "/page")
         await raw_request(site, f"X{n}", "/nowhere")
         await site.fetch(f"/page?status={700 + n}")
     await raw_request(site, "PROPFIND", "/page")
-    scrape = await expose(site).scrape()
+    scrape = await scraped.scrape()
     assert scrape.values_of("handler") == {"Page", "not_found"}
     assert scrape.values_of("method") == {"GET", "PROPFIND", "other"}
     assert scrape.values_of("code") == {"200", "404", "405", "other"}

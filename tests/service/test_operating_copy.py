@@ -9,24 +9,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from app import ConfigurationError, Cookie, SessionManager, SessionUnavailable
-from app.operating import copying
-from app.operating.copying import Copier
+from app import ConfigurationError, Cookie
 from app.option_sources import OptionError
 from app.sessions import user_record
-from stores import EncryptedStore, MemoryStore, MovingStore, SQLStore, Store, StoreUnavailable
-from stores.contract import ENDED, JSON, Change, Create, Delete, Outcome, Record, Unreadable, Update
+from stores import EncryptedStore, MovingStore, SQLStore, Store
+from stores.contract import ENDED, JSON, Create, Delete, Update
 from tests.helpers.operator import Operator
 from tests.helpers.process import PATIENCE, ROOT, environment
-from tests.helpers.records import load_records, make_record, make_rotation, same_record
-from tests.helpers.steps import until
-from tests.helpers.stores_for_tests import FaultyStore
+from tests.helpers.records import make_record, same_record
 
 pytestmark = pytest.mark.usefixtures("sqlite_threads_end")
 
@@ -199,116 +195,6 @@ def test_one_store_of_several_is_named(sqlite_operator: Operator, target: str) -
     assert "; 1 were there already" in operator("copy", target).out
 
 
-# What goes wrong, or on, meanwhile
-
-
-class Pair(NamedTuple):
-    """Two stores and a copier between them."""
-
-    source: FaultyStore
-    target: FaultyStore
-    copier: Copier
-
-
-@pytest.fixture
-def pair(io_loop: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
-    monkeypatch.setattr(copying, "PAUSE", 0.001)
-    stores = FaultyStore(), FaultyStore()
-    source, target = map(SessionManager, stores)
-    yield Pair(*stores, Copier(source, target, source.timeouts.is_alive))
-    io_loop.run_sync(source.close)
-    io_loop.run_sync(target.close)
-
-
-async def page_of(store: FaultyStore, *records: Record) -> Mapping[bytes, Any]:
-    """Put records into the store, and return what a scan of it does."""
-    await store.inner.write([Create(record) for record in records])
-    return (await store.inner.scan()).found
-
-
-@pytest.mark.gen_test
-async def test_what_ends_at_the_source_alone_is_not_brought_back(pair: Pair) -> None:
-    source, target, copier = pair
-    ended, rotated, alive, dying = (make_record() for _ in range(4))
-    dying = dying._replace(expires=time.time() + 5)
-    page = await page_of(source, ended, rotated, alive, dying)
-    target.gate["write"] = asyncio.Event()
-    work = asyncio.ensure_future(copier.copy(page))
-    await until(lambda: target.waiting == 1, "the target to be written to")
-    # What expires goes early from a server whose clock is ahead.
-    await source.inner.write([Delete(record.id) for record in (ended, rotated, dying)])
-    rotation = make_rotation(rotated)
-    target.gate.pop("write").set()
-    target.gate["write"] = asyncio.Event()
-    await until(
-        lambda: target.waiting == 1 and [c[0] for c in target.calls].count("write") == 1,
-        "the target to be written to again",
-    )
-    await target.inner.write([Update(rotated.id, rotation=rotation)])
-    target.gate.pop("write").set()
-    await work
-    found = await load_records(target.inner, [r.id for r in (ended, rotated, alive, dying)])
-    assert found[ended.id].secret_hash == ENDED
-    assert found[rotated.id].secret_hash == rotation.secret_hash
-    assert found[alive.id] == alive
-    assert found[dying.id] == dying
-    assert (copier.tally.copied, copier.tally.ended) == (3, 1)
-
-
-@pytest.mark.gen_test
-async def test_a_moments_trouble_does_not_end_it(pair: Pair) -> None:
-    source, target, copier = pair
-    page = await page_of(source, *(make_record() for _ in range(20)))
-    failures = iter([StoreUnavailable("away")] * 2)
-
-    def fail_twice() -> Exception:
-        error = next(failures, None)
-        if error is None:
-            target.fail.clear()
-            return StoreUnavailable("the last time")
-        return error
-
-    target.fail["load"] = target.fail["write"] = fail_twice
-    await copier.copy(page)
-    assert copier.tally.copied == 20
-    assert len(await target.inner.load([*page])) == 20
-
-
-@pytest.mark.gen_test
-async def test_a_record_that_is_refused_is_nobody_elses(pair: Pair) -> None:
-    source, target, copier = pair
-    records = [make_record(data={"n": n}) for n in range(20)]
-    page = await page_of(source, *records)
-
-    class Picky(MemoryStore):
-        async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-            for change in changes:
-                if change.id == records[7].id:
-                    raise StoreUnavailable("no such value")
-            return await super().write(changes)
-
-    target.inner = Picky()
-    await copier.copy({**page, bytes(16): Unreadable("it is garbled")})
-    assert len(await target.inner.load([*page])) == 19
-    refused = copier.tally.refused
-    assert refused.keys() == {records[7].id, bytes(16)}
-    assert "no such value" in refused[records[7].id]
-    assert "garbled" in refused[bytes(16)]
-
-
-@pytest.mark.gen_test
-async def test_a_target_that_is_away_ends_it(pair: Pair) -> None:
-    source, target, copier = pair
-    page = await page_of(source, make_record())
-    await copier.copy(page)
-    target.break_down()
-    with pytest.raises(SessionUnavailable, match="out of order"):
-        await copier.copy(page)
-    target.mend()
-    await copier.copy(page)
-    assert (copier.tally.copied, copier.tally.there) == (1, 1)
-
-
 # As a process
 
 
@@ -331,7 +217,7 @@ def test_ctrl_c_leaves_a_state_from_which_it_goes_on(
         _, err = process.communicate(timeout=PATIENCE)
     if process.returncode:  # else it was done before
         assert process.returncode == 130
-        assert re.search(r"stopped: \d+ sessions copied; the same command copies the rest", err)
+        assert re.search(r"stopped: .*; the same command copies the rest", err)
     (line,) = operator("copy", target).lines
     copied, there = re.search(r"^(\d+) sessions .*; (\d+) were there", line).groups()  # type: ignore[union-attr]
     assert int(copied) + int(there) == len(all_of(SQLStore(target))) == 3000
