@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from app.operating.chosen import USER, Choice
 from app.operating.operation import YES, Flag, Operation, Request, Work
-from app.operating.shown import counted, live_sessions, record_in
+from app.operating.shown import counted, entries_of, live_sessions, record_in
 from app.operating.sites import Site
 from app.operating.terminal import ask, out, say
 from app.operating.walk import walk
@@ -22,6 +22,7 @@ async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
     if [bool(choice.ids), choice.user is not None, request.has("all")].count(True) != 1:
         raise OptionError("write sessions end and one of: ids of sessions, --user=USER, --all")
     found: list[str] = []
+    meant: list[tuple[Site, set[str]]] = []
     if request.has("all"):
         for site in sites:
             _check_whole(site)
@@ -31,7 +32,9 @@ async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
     else:
         for site in sites:
             async for sessions in choice.sessions(site):
-                found += [session.id for session in sessions]
+                ids = [session.id for session in sessions]
+                found += ids
+                meant.append((site, set(ids)))
         missing = choice.tell_missing(found)
         if missing and not found:
             return 1
@@ -54,8 +57,10 @@ async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
         for manager in (manager for site in sites for manager in site.managers):
             ended += await manager.sign_out_everywhere(choice.user)
     else:
-        for site in sites:
-            ended += await _end_each(site, choice.ids)
+        for site, names in meant:
+            ended += await _end_each(
+                site, [id for id in choice.ids if token.public_id(id) in names]
+            )
     out([f"{counted(ended, 'session')} ended"])
     return 1 if len(found) < len(choice.ids) else 0
 
@@ -69,13 +74,14 @@ def _check_whole(site: Site) -> None:
 
 
 async def _end_each(site: Site, ids: Sequence[bytes]) -> int:
-    """End live sessions; return how many there were."""
+    """End those of these sessions that still live; return how many there were."""
     found = live_sessions(site, (await site.records.load(ids)).values(), time.time())
     for record in found:
         public, user = token.public_id(record.id), record.user
         if user is None or not any([await m.sign_out(user, public) for m in site.managers]):
+            cookies = await _cookies_of(site, [record])
             await site.records.remove([record.id])
-            _tell(site, [record])
+            _tell(site, [record], cookies)
     return len(found)
 
 
@@ -109,17 +115,28 @@ async def _end_page(site: Site, page: Page) -> int:
     others = filter(None, map(record_in, beyond.values()))
     mine |= {record.id: record for record in others if record.secret_hash not in NO_SESSION}
     alive = live_sessions(site, mine.values(), now)
+    cookies_of = await _cookies_of(site, alive)
     await site.records.remove(mine)
-    _tell(site, alive)
+    _tell(site, alive, cookies_of)
     await site.records.write(unlisted)
     return len(alive)
 
 
-def _tell(site: Site, ended: Iterable[Record]) -> None:
-    """Tell of sessions that do not say which manager's they are."""
+async def _cookies_of(site: Site, records: Sequence[Record]) -> dict[bytes, str | None]:
+    """Return whose sessions the users' lists say that they are; a lone manager's need no look."""
+    if len(site.managers) == 1:
+        return {}
+    listing = await entries_of(site, records)
+    return {id: entry.text("cookie") for id, entry in listing.items()}
+
+
+def _tell(site: Site, ended: Iterable[Record], cookies: Mapping[bytes, str | None]) -> None:
+    """Tell their manager of sessions that ended, or all managers where no list says whose."""
     for record in ended:
+        cookie = cookies.get(record.id)
         for manager in site.managers:
-            manager.events.tell(EventKind.REVOKED, record.id, record.user)
+            if cookie in (None, manager.cookie.name):
+                manager.events.tell(EventKind.REVOKED, record.id, record.user)
 
 
 END = Operation(

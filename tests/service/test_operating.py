@@ -158,6 +158,27 @@ def test_each_managers_sessions_are_named(sqlite_operator: Operator) -> None:
         operator("count", "--cookie=nope")
 
 
+def test_another_managers_session_is_not_ended_by_its_id(
+    sqlite_operator: Operator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the question counts is what ends, and the audit names its cookie."""
+    operator = sqlite_operator
+    operator.cookies = (Cookie("shop"), Cookie("staff"))
+    operator.one_store = True
+    (first,) = operator.sign_in("ada", cookie=0)
+    (second,) = operator.sign_in("bob", cookie=1)
+    assert "this would end 1 session;" in operator("end", first, second, "--cookie=staff").err
+    answer = operator("end", first, second, "--cookie=staff", "--yes")
+    assert (answer.status, answer.out) == (1, "1 session ended\n")
+    assert answer.err.splitlines() == [f"main.py: there is no live session {first}"]
+    (line,) = operator("list", "--json").lines
+    assert json.loads(line)["id"] == first
+    with caplog.at_level("INFO", "sessions.audit"):
+        assert operator("end", "--all", "--yes").out == "1 session ended\n"
+    (told,) = [r.getMessage() for r in caplog.records if r.name == "sessions.audit"]
+    assert f"revoked: session {first} of the cookie shop," in told
+
+
 def test_managers_of_two_stores_are_gone_through(sqlite_operator: Operator) -> None:
     operator = sqlite_operator
     operator.cookies = (Cookie("shop"), Cookie("staff"))
