@@ -113,14 +113,15 @@ class Undoer:
     ) -> None:
         """Undo *rotation*, which was made, before this returns.
 
-        Raises `SessionUnavailable`; it is undone in the background then.
+        Where another process has put its own on top, and where this raises `SessionUnavailable`, it
+        is undone in the background.
         """
         self.pending.setdefault(saved.id, []).append(Undo(saved, update, rotation))
         try:
             await self.settle(saved.id, since)
-        except (SessionUnavailable, asyncio.CancelledError):
-            self._begin()
-            raise
+        finally:
+            if saved.id in self.pending:
+                self._begin()
 
     def _begin(self) -> None:
         if not self._gateway.is_open:  # the request outlived the service
