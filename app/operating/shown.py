@@ -11,6 +11,7 @@ from app.operating.sites import Site
 from app.printable import printable
 from app.sessions import token, user_record
 from app.sessions.records import Found
+from app.sessions.soundness import clamped
 from app.sessions.user_record import Entry
 from stores.contract import NO_SESSION, Record, Unopened
 
@@ -62,8 +63,8 @@ def row(*cells: str) -> str:
 
 
 def moment(seconds: float) -> str:
-    """Return a time as text: UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Return a time as text: UTC, to the second; the nearest date for what is none."""
+    return datetime.fromtimestamp(clamped(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def counted(number: int, noun: str) -> str:
