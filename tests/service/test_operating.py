@@ -149,7 +149,7 @@ def test_a_time_that_is_no_date_is_its_own_records_concern(
 ) -> None:
     """The record cannot be read, others are listed, and it can be removed."""
     (good,) = sqlite_operator.sign_in("ada")
-    bad = make_record(user="mallory")._replace(**{time_of: when})
+    bad = make_record(**{"user": "mallory", time_of: when})
     sqlite_operator.put(bad)
     answer = sqlite_operator("list", "--json")
     assert [json.loads(line)["id"] for line in answer.lines] == [good]
