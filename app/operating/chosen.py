@@ -21,6 +21,8 @@ class Choice:
     """What a command line asks for. Raises `OptionError`."""
 
     def __init__(self, request: Request) -> None:
+        self.unopened: set[bytes] = set()
+        """Ids of users' lists that were met and whose values do not open."""
         self.user = request.flags.get("user")
         self.ids = [_id(word) for word in dict.fromkeys(request.words)]
         if self.user is not None:
@@ -41,12 +43,28 @@ class Choice:
                 yield [_of_device(d, self.user) for d in await manager.devices(self.user)]
         elif self.ids:
             found = await site.records.load(self.ids)
-            yield await listed(site, live_sessions(site, found.values(), time.time()))
+            yield await listed(
+                site, live_sessions(site, found.values(), time.time()), self.unopened
+            )
         else:
             async for page in walk(site.records, shown=shown):
                 if page.anew:
                     say(f"{site.label}: the server was restarted, and the sessions come again")
-                yield await listed(site, live_sessions(site, page.found.values(), time.time()))
+                yield await listed(
+                    site, live_sessions(site, page.found.values(), time.time()), self.unopened
+                )
+
+    def tell_unopened(self) -> int:
+        """Tell of users' lists that do not open, once; return how many there are."""
+        number = len(self.unopened)
+        if number:
+            lists = "a user's list" if number == 1 else f"{number} users' lists"
+            say(
+                f"the values of {lists} of sessions do not open, so that agents, addresses and "
+                "labels are not shown: give the keys by "
+                "SESSION_KEYS_FILE"
+            )
+        return number
 
     def tell_missing(self, found: Sequence[str]) -> int:
         """Name the ids that were not found; return how many there are."""

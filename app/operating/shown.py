@@ -85,22 +85,31 @@ def live_sessions(site: Site, found: Iterable[Found], now: float) -> list[Record
     return [r for r in records if r.secret_hash not in NO_SESSION and site.is_alive(r, now)]
 
 
-async def entries_of(site: Site, records: Iterable[Record]) -> dict[bytes, Entry]:
-    """Return what the lists of these sessions' users say. Raises `SessionUnavailable`."""
+async def entries_of(
+    site: Site, records: Iterable[Record], unopened: set[bytes] | None = None
+) -> dict[bytes, Entry]:
+    """Return what the lists of these sessions' users say.
+
+    *unopened* gets the ids of lists whose values do not open. Raises `SessionUnavailable`.
+    """
     users = {user_record.id_of(record.user) for record in records if record.user is not None}
     entries: dict[bytes, Entry] = {}
-    for found in (await site.records.load([*users])).values():
+    for id, found in (await site.records.load([*users])).items():
+        if isinstance(found, Unopened) and unopened is not None:
+            unopened.add(id)
         entries |= user_record.read(record_in(found), None).entries
     return entries
 
 
-async def listed(site: Site, records: Iterable[Record]) -> list[Listed]:
+async def listed(
+    site: Site, records: Iterable[Record], unopened: set[bytes] | None = None
+) -> list[Listed]:
     """Return how sessions are listed, but those that are known to be another manager's.
 
-    Raises `SessionUnavailable`.
+    *unopened* is what `entries_of` says. Raises `SessionUnavailable`.
     """
     records = list(records)
-    entries = await entries_of(site, records)
+    entries = await entries_of(site, records, unopened)
     cookies = {None, *(manager.cookie.name for manager in site.managers)}
     sessions = [(record, entries.get(record.id)) for record in records]
     return [

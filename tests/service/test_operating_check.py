@@ -184,7 +184,11 @@ def test_values_that_do_not_open_are_found_and_stay(sqlite_operator: Operator) -
     assert f"the values of record {id} do not open: " in answer.out
     assert "removed" not in answer.out
     assert sqlite_operator("count", "--exact").out.startswith("1 session, ")
-    (line,) = sqlite_operator("list", "--json").lines
+    listed = sqlite_operator("list", "--json")
+    assert listed.status == 1
+    assert listed.err.startswith("main.py: the values of a user's list of sessions do not open")
+    assert listed.err.count("\n") == 1
+    (line,) = listed.lines
     assert (json.loads(line)["id"], json.loads(line)["user"]) == (id, "ada")
     shown = sqlite_operator("show", id)
     assert "  cart  " in shown.out
