@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from app.missing_keys import is_sealed
 from app.operating.sites import Site
 from app.printable import printable
 from app.sessions import token, user_record
@@ -95,7 +96,7 @@ async def entries_of(
     users = {user_record.id_of(record.user) for record in records if record.user is not None}
     entries: dict[bytes, Entry] = {}
     for id, found in (await site.records.load([*users])).items():
-        if isinstance(found, Unopened) and unopened is not None:
+        if unopened is not None and (isinstance(found, Unopened) or is_sealed(found)):
             unopened.add(id)
         entries |= user_record.read(record_in(found), None).entries
     return entries
