@@ -15,6 +15,7 @@ from app.application import Application
 from app.forwarded import TrustedProxies, warn_of_ignored
 from app.http_server import Server
 from app.limits import Limits
+from app.missing_keys import warn_of_missing_keys
 from app.shares import Share
 from app.stopping import drain
 from app.supervisor import Supervisor, stop_signals
@@ -81,9 +82,11 @@ async def serve(
     if supervisor is not None:
         supervisor.tell("READY=1")
         supervisor.keep_watching(loop)
+    looking: asyncio.Task[None] | None = None
     try:
         for failure in await application.open():
             log.error("%s; answering 503 where it is needed until it is back", failure.what)
+        looking = asyncio.create_task(warn_of_missing_keys(application.managers))
         await stop.wait()
         if parent is not None:
             loop.remove_reader(parent)
@@ -100,6 +103,8 @@ async def serve(
         last = not handed_over and (parent is None or await _ends(parent))
         await drain(server, application, stopping.drain, last=last)
     finally:
+        if looking is not None:
+            looking.cancel()
         if exposed is not None:
             await exposed.stop()
         await application.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import enum
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -94,6 +95,9 @@ class Unopened(StoreUnavailable):
         self.record = record
         """All that is in clear: its data are the values as they are kept."""
 
+
+SEALED = re.compile(r"sealed:[0-9]{4}:[A-Za-z0-9+/]{38,}={0,2}")
+"""The whole text of a value as `EncryptedStore` seals it: known without any key."""
 
 NO_SECRET = bytes(32)
 """`Record.secret_hash` of a record that no token opens: it lists the sessions of a user.

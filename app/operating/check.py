@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.missing_keys import MEND, is_sealed
 from app.operating.check_service import flaws_of_cookies, flaws_of_options
 from app.operating.check_store import flaws_of_operations, open_site
 from app.operating.operation import YES, Flag, Operation, Request, Work
@@ -56,11 +57,12 @@ class _Check:
                 self.is_partial = True
 
     async def _records(self, site: Site) -> None:
-        total = unreadable = unopened = 0
+        total = unreadable = unopened = sealed = 0
         async for page in walk(site.records):
             if page.anew:
-                total = unreadable = unopened = 0
+                total = unreadable = unopened = sealed = 0
             total += len(page.found)
+            sealed += sum(map(is_sealed, page.found.values()))
             for id, found in page.found.items():
                 if isinstance(found, Unreadable):
                     unreadable += 1
@@ -76,6 +78,8 @@ class _Check:
         for number, what in ((unreadable, "cannot be read"), (unopened, "do not open")):
             if number > MOST_NAMED:
                 self.tell(f"{number} of {total} records {what}, {site.label}")
+        if sealed:
+            self.tell(f"{sealed} of {total} records have sealed values: {MEND}, {site.label}")
         if unreadable and self._request.has("remove-unreadable"):
             await self._remove(site, unreadable)
 

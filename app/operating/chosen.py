@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
+from app.missing_keys import MEND, is_sealed
 from app.operating.operation import Flag, Request
 from app.operating.shown import Listed, listed, live_sessions
 from app.operating.sites import Site
@@ -12,6 +13,7 @@ from app.operating.terminal import say
 from app.operating.walk import walk
 from app.option_sources import OptionError
 from app.sessions import token, user_record
+from app.sessions.records import Found
 from app.sessions.users import Device
 
 USER = Flag("user", "the sessions of this user, the last seen first", "USER")
@@ -21,6 +23,9 @@ class Choice:
     """What a command line asks for. Raises `OptionError`."""
 
     def __init__(self, request: Request) -> None:
+        self.unopened: set[bytes] = set()
+        """Ids of users' lists that were met and whose values do not open."""
+        self._has_sealed = False
         self.user = request.flags.get("user")
         self.ids = [_id(word) for word in dict.fromkeys(request.words)]
         if self.user is not None:
@@ -37,16 +42,41 @@ class Choice:
         Raises `SessionUnavailable`.
         """
         if self.user is not None:
+            id = user_record.id_of(self.user)
+            if is_sealed((await site.records.load([id])).get(id)):
+                self.unopened.add(id)
             for manager in site.managers:
                 yield [_of_device(d, self.user) for d in await manager.devices(self.user)]
         elif self.ids:
             found = await site.records.load(self.ids)
-            yield await listed(site, live_sessions(site, found.values(), time.time()))
+            self._note_sealed(found)
+            yield await listed(
+                site, live_sessions(site, found.values(), time.time()), self.unopened
+            )
         else:
             async for page in walk(site.records, shown=shown):
                 if page.anew:
                     say(f"{site.label}: the server was restarted, and the sessions come again")
-                yield await listed(site, live_sessions(site, page.found.values(), time.time()))
+                yield await listed(
+                    site, live_sessions(site, page.found.values(), time.time()), self.unopened
+                )
+
+    def _note_sealed(self, found: Mapping[bytes, Found]) -> None:
+        self._has_sealed = self._has_sealed or any(map(is_sealed, found.values()))
+
+    def tell_unopened(self) -> int:
+        """Tell of users' lists that do not open, once; return how many there are."""
+        number = len(self.unopened)
+        if number:
+            lists = "a user's list" if number == 1 else f"{number} users' lists"
+            say(
+                f"the values of {lists} of sessions do not open, so that agents, addresses and "
+                f"labels are not shown: {MEND}"
+            )
+        elif self._has_sealed:
+            say(f"there are sealed values: {MEND}")
+            return 1
+        return number
 
     def tell_missing(self, found: Sequence[str]) -> int:
         """Name the ids that were not found; return how many there are."""

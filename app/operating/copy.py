@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from app.missing_keys import MEND, is_sealed
 from app.operating.copying import Copier, Tally
 from app.operating.operation import Operation, Request, Work
 from app.operating.shown import counted
@@ -31,6 +32,7 @@ async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
             say(f"{store.name} keeps sessions in one process, where no command can see them")
             return 2
     managers = SessionManager(source), SessionManager(target)
+    has_sealed = False
     copier = Copier(*managers, site.is_alive)
     try:
         for manager in managers:
@@ -39,12 +41,15 @@ async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
         async for page in walk(managers[0].records):
             if page.anew:
                 say(f"{source.name}: the server was restarted, and the sessions come again")
+            has_sealed = has_sealed or any(map(is_sealed, page.found.values()))
             await copier.copy(page.found)
             done = counted(copier.tally.copied, "session")
             work.so_far = f"{done} copied; the same command copies the rest"
     finally:
         for manager in managers:
             await manager.close()
+    if has_sealed and source is site.store:
+        say(f"{source.name} has sealed values, and they were copied as they are: {MEND}")
     _tell(copier.tally, source, target)
     return 1 if copier.tally.refused else 0
 

@@ -35,6 +35,8 @@ async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
                 ids = [session.id for session in sessions]
                 found += ids
                 meant.append((site, set(ids)))
+        if choice.user is not None and choice.tell_unopened():
+            return 2  # what does not open names sessions that would go on
         missing = choice.tell_missing(found)
         if missing and not found:
             return 1

@@ -31,7 +31,7 @@ async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
             number += len(sessions)
             if choice.ids:
                 found += [session.id for session in sessions]
-    if choice.tell_missing(found):
+    if choice.tell_unopened() + choice.tell_missing(found):
         return 1
     if not number:
         say("there are no live sessions")

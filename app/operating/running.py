@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from app.application import Config
 from app.operating.operation import Operation, Request, Work
 from app.operating.sites import Site, sites_of
-from app.operating.terminal import say
+from app.operating.terminal import NotWritten, say, writing
 from app.sessions.errors import SessionUnavailable
 
 CANNOT = 2
@@ -24,14 +24,16 @@ def run(operation: Operation, request: Request, config: Config) -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         status = _explained(operation, request, config)
-        sys.stdout.flush()
-    except BrokenPipeError:
+        with writing():
+            sys.stdout.flush()
+    except NotWritten as error:
         # Else Python tells of what it cannot write at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NOBODY_READS
-    except OSError as error:
-        print(f"main.py: the answer cannot be written: {error.strerror}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        cause = error.__cause__
+        if isinstance(cause, BrokenPipeError):
+            return NOBODY_READS
+        why = cause.strerror if isinstance(cause, OSError) else cause
+        print(f"main.py: the answer cannot be written: {why}", file=sys.stderr)
         return CANNOT
     return status
 

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from app.missing_keys import is_sealed
 from app.operating.sites import Site
 from app.printable import printable
 from app.sessions import token, user_record
 from app.sessions.records import Found
+from app.sessions.soundness import clamped
 from app.sessions.user_record import Entry
 from stores.contract import NO_SESSION, Record, Unopened
 
@@ -62,8 +64,8 @@ def row(*cells: str) -> str:
 
 
 def moment(seconds: float) -> str:
-    """Return a time as text: UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Return a time as text: UTC, to the second; the nearest date for what is none."""
+    return datetime.fromtimestamp(clamped(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def counted(number: int, noun: str) -> str:
@@ -84,22 +86,31 @@ def live_sessions(site: Site, found: Iterable[Found], now: float) -> list[Record
     return [r for r in records if r.secret_hash not in NO_SESSION and site.is_alive(r, now)]
 
 
-async def entries_of(site: Site, records: Iterable[Record]) -> dict[bytes, Entry]:
-    """Return what the lists of these sessions' users say. Raises `SessionUnavailable`."""
+async def entries_of(
+    site: Site, records: Iterable[Record], unopened: set[bytes] | None = None
+) -> dict[bytes, Entry]:
+    """Return what the lists of these sessions' users say.
+
+    *unopened* gets the ids of lists whose values do not open. Raises `SessionUnavailable`.
+    """
     users = {user_record.id_of(record.user) for record in records if record.user is not None}
     entries: dict[bytes, Entry] = {}
-    for found in (await site.records.load([*users])).values():
+    for id, found in (await site.records.load([*users])).items():
+        if unopened is not None and (isinstance(found, Unopened) or is_sealed(found)):
+            unopened.add(id)
         entries |= user_record.read(record_in(found), None).entries
     return entries
 
 
-async def listed(site: Site, records: Iterable[Record]) -> list[Listed]:
+async def listed(
+    site: Site, records: Iterable[Record], unopened: set[bytes] | None = None
+) -> list[Listed]:
     """Return how sessions are listed, but those that are known to be another manager's.
 
-    Raises `SessionUnavailable`.
+    *unopened* is what `entries_of` says. Raises `SessionUnavailable`.
     """
     records = list(records)
-    entries = await entries_of(site, records)
+    entries = await entries_of(site, records, unopened)
     cookies = {None, *(manager.cookie.name for manager in site.managers)}
     sessions = [(record, entries.get(record.id)) for record in records]
     return [

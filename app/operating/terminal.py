@@ -12,22 +12,39 @@ from typing import Any
 from app.printable import printable
 
 
+class NotWritten(Exception):
+    """What is to be written cannot be; `__cause__` is the `OSError` that says why."""
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Make an error of an output `NotWritten`, so that no other one is taken for it."""
+    try:
+        yield
+    except OSError as error:
+        raise NotWritten from error
+
+
 def out(lines: Iterable[str]) -> None:
     """Write lines of the answer, with nothing in them that a terminal would obey."""
-    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+    text = "".join(f"{printable(line)}\n" for line in lines)
+    with writing():
+        sys.stdout.write(text)
 
 
 def say(sentence: str) -> None:
     """Write a sentence to whoever called."""
-    sys.stdout.flush()
-    print(f"main.py: {printable(sentence)}", file=sys.stderr, flush=True)
+    with writing():
+        sys.stdout.flush()
+        print(f"main.py: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
 def ask(question: str) -> bool | None:
     """Return the answer to a question; `None` where there is nobody to ask."""
     if not (sys.stdin and sys.stdin.isatty()):
         return None
-    sys.stdout.flush()
+    with writing():
+        sys.stdout.flush()
     # asyncio's own handler would leave Ctrl-C until the line is read.
     with _interruptible():
         print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)

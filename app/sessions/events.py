@@ -73,6 +73,9 @@ FAULTS = {EventKind.UNREADABLE, EventKind.UNOPENED}
 ALARMING = {EventKind.REPLACED_TOKEN_USED, EventKind.SEVERAL_TOKENS, *FAULTS}
 """What it tells as a warning."""
 
+SESSION = "session"
+"""What the log calls what an event is about."""
+
 
 class SessionEvent(NamedTuple):
     """Something that happened to one session. It holds no token and no value."""
@@ -106,8 +109,13 @@ class Events:
         self._untold = 0
         self._last: OrderedDict[tuple[EventKind, bytes], float] = OrderedDict()
 
-    def tell(self, kind: EventKind, id: bytes, user: str | None = None) -> None:
-        """Tell that *kind* happened to the session of record *id*, which is (or was) *user*'s."""
+    def tell(
+        self, kind: EventKind, id: bytes, user: str | None = None, noun: str = SESSION
+    ) -> None:
+        """Tell that *kind* happened to the session of record *id*, which is (or was) *user*'s.
+
+        *noun* is what the log calls the record, where it is no session.
+        """
         self.counts[kind] += 1
         level = _level(kind, user)
         if self._listener is None and not audit.isEnabledFor(level):
@@ -116,8 +124,8 @@ class Events:
         if audit.isEnabledFor(level):
             audit.log(
                 level,
-                "%s: session %s of the cookie %s, user %r",
-                *(event.kind, event.session, event.manager, event.user),
+                "%s: %s %s of the cookie %s, user %r",
+                *(event.kind, noun, event.session, event.manager, event.user),
             )
         if self._listener is not None:
             # Not in the request's context, which has its deadline and its own affairs.

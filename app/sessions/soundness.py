@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from stores.contract import Record
 
@@ -16,24 +17,50 @@ TYPES: Mapping[str, tuple[type, ...]] = {
     "user": (str, NONE),
     "former_hash": (bytes, NONE),
     "rotated": (*NUMBER, NONE),
+    "authenticated": (*NUMBER, NONE),
     "seen": (*NUMBER, NONE),
 }
 """Of what decides who may see a record, and of what is shown to him."""
 
+EARLIEST = datetime(1, 1, 2, tzinfo=UTC).timestamp()
+"""Unix time in seconds; what is before it, or after `LATEST`, is no date."""
+
+LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+
+TIMES = ("created", "expires", "rotated", "authenticated", "seen")
+
 
 def is_sound(id: bytes, record: Record) -> bool:
-    """Tell whether *record* is that of *id* and its parts have their types."""
-    own_id, secret_hash, created, expires, data, user, _, former_hash, rotated, _, seen = record
+    """Tell whether *record* is that of *id*, its parts have their types and its times are dates."""
+    own_id, secret, created, expires, data, user, _, former, rotated, proved, seen = record
     return (
         own_id == id
-        and isinstance(secret_hash, bytes)
-        and isinstance(created, NUMBER)
-        and isinstance(expires, NUMBER)
+        and isinstance(secret, bytes)
+        and (type(created) is float or isinstance(created, NUMBER))
+        and EARLIEST <= created <= LATEST
+        and (type(expires) is float or isinstance(expires, NUMBER))
+        and EARLIEST <= expires <= LATEST
         and (type(data) is dict or isinstance(data, Mapping))
-        and (user is None or isinstance(user, str))
-        and (former_hash is None or isinstance(former_hash, bytes))
-        and (rotated is None or isinstance(rotated, NUMBER))
-        and (seen is None or isinstance(seen, NUMBER))
+        and (user is None or type(user) is str or isinstance(user, str))
+        and (former is None or isinstance(former, bytes))
+        and (
+            rotated is None
+            or (
+                (type(rotated) is float or isinstance(rotated, NUMBER))
+                and EARLIEST <= rotated <= LATEST
+            )
+        )
+        and (
+            proved is None
+            or (
+                (type(proved) is float or isinstance(proved, NUMBER))
+                and EARLIEST <= proved <= LATEST
+            )
+        )
+        and (
+            seen is None
+            or ((type(seen) is float or isinstance(seen, NUMBER)) and EARLIEST <= seen <= LATEST)
+        )
     )
 
 
@@ -43,4 +70,13 @@ def flaw_of(record: Record) -> str:
         value = getattr(record, name)
         if not isinstance(value, types):
             return f"load() returned a record whose {name} is a {type(value).__name__}"
+    for name in TIMES:
+        value = getattr(record, name)
+        if value is not None and not EARLIEST <= value <= LATEST:
+            return f"its time {name} is out of range: no date is so early or so late"
     return "load() returned a record of another id"
+
+
+def clamped(time: float) -> float:
+    """Return the nearest time that is a date, so that whoever shows it can."""
+    return min(max(time, EARLIEST), LATEST)

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from types import UnionType
 from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
 
@@ -68,9 +69,10 @@ class Key(Generic[T]):
         """Return the value, which is the caller's own: a change of it changes no session."""
         if self.name not in session:
             return self._fresh()
+        kept = session[self.name]
         try:
-            return self._decoded(values.copy(session[self.name]))
-        except (msgspec.ValidationError, ValueError, OverflowError) as error:
+            return self._decoded(values.copy(kept))
+        except Exception as error:  # a type's own code may raise anything
             if not self._warned:
                 self._warned = True
                 log.warning(
@@ -112,17 +114,20 @@ class Key(Generic[T]):
         return cast("T", msgspec.convert(value, self._type, str_keys=True))
 
     def _encoded(self, value: object) -> JSON:
+        refused = f"{self!r} takes no such {type(value).__name__}"
         try:
             encoded = _builtins(value)
         except TypeError as error:  # it names a type, and no value
             raise TypeError(f"{self!r}: {error}") from None
+        except Exception as error:
+            raise TypeError(f"{refused}{_place(error)}") from None
         values.check_item(self.name, encoded)
         try:
-            self._decoded(values.copy(encoded))
-        except (msgspec.ValidationError, ValueError, OverflowError) as error:
-            raise TypeError(
-                f"{self!r} takes no such {type(value).__name__}{_place(error)}"
-            ) from None
+            came_back = _came_back(value, self._decoded(values.copy(encoded)))
+        except Exception as error:
+            raise TypeError(f"{refused}{_place(error)}") from None
+        if not came_back:
+            raise TypeError(f"{refused}: it would not come back as it is")
         return cast("JSON", encoded)
 
 
@@ -138,6 +143,28 @@ def _with_lists(value: Any) -> Any:
     if kind is list or kind is tuple:
         return [_with_lists(item) for item in value]
     return value
+
+
+def _came_back(value: Any, decoded: Any) -> bool:
+    """Tell whether *decoded* has the classes and the keys of *value*; the rest was checked."""
+    if isinstance(decoded, dict):
+        # Of two keys with one text, one is lost.
+        return not isinstance(value, dict) or (
+            value.keys() == decoded.keys()
+            and all(_came_back(value[key], item) for key, item in decoded.items())
+        )
+    if isinstance(decoded, list | tuple):
+        return not isinstance(value, list | tuple) or all(map(_came_back, value, decoded))
+    if is_dataclass(decoded):
+        names = [field.name for field in fields(decoded)]
+    elif isinstance(decoded, msgspec.Struct):
+        names = [*decoded.__struct_fields__]
+    else:
+        return True
+    return isinstance(value, dict) or (
+        type(value) is type(decoded)
+        and all(_came_back(getattr(value, name), getattr(decoded, name)) for name in names)
+    )
 
 
 def _place(error: Exception) -> str:

@@ -6,15 +6,17 @@ import logging
 
 from app.sessions import token
 from app.sessions.counters import Calls
-from app.sessions.events import EventKind, Events
+from app.sessions.events import SESSION, EventKind, Events
 from app.sessions.failures import wrong
 from app.sessions.soundness import flaw_of, is_sound
-from stores.contract import Record, Store, Unopened, Unreadable
+from stores.contract import NO_SECRET, Record, Store, Unopened, Unreadable
 
 log = logging.getLogger(__name__)
 
 MAX_TOLD = 10_000
 """Records that are told of, each once."""
+
+LIST = "list of a user's sessions"
 
 
 class UnreadableRecords:
@@ -40,7 +42,8 @@ class UnreadableRecords:
         if isinstance(answer, Record):
             if is_sound(id, answer):
                 return answer
-            answer = Unreadable(flaw_of(answer))
+            self._tell(id, flaw_of(answer), _noun(answer))
+            return None
         if isinstance(answer, Unopened):
             self._tell_unopened(id, answer)
         if not isinstance(answer, Unreadable):
@@ -48,26 +51,32 @@ class UnreadableRecords:
         self._tell(id, answer.reason)
         return None
 
-    def _tell(self, id: bytes, reason: str) -> None:
+    def _tell(self, id: bytes, reason: str, noun: str = SESSION) -> None:
         """Tell that record *id* cannot be read, and why; once."""
         if self._is_new(id, EventKind.UNREADABLE):
             log.error(
-                "store %s: the session %s cannot be read and counts as unknown: %s",
-                *(self._store.name, token.public_id(id), reason),
+                "store %s: the %s %s cannot be read and counts as unknown: %s",
+                *(self._store.name, noun, token.public_id(id), reason),
             )
-            self._events.tell(EventKind.UNREADABLE, id)
+            self._events.tell(EventKind.UNREADABLE, id, noun=noun)
 
     def _tell_unopened(self, id: bytes, error: Unopened) -> None:
         """Tell that the values of record *id* do not open, and why; once."""
         if self._is_new(id, EventKind.UNOPENED):
+            noun = _noun(error.record)
             log.error(
-                "store %s: the session %s does not open, and is answered 503: %s",
-                *(self._store.name, token.public_id(id), error),
+                "store %s: the %s %s does not open, and is answered 503: %s",
+                *(self._store.name, noun, token.public_id(id), error),
             )
-            self._events.tell(EventKind.UNOPENED, id, error.record.user)
+            self._events.tell(EventKind.UNOPENED, id, error.record.user, noun=noun)
 
     def _is_new(self, id: bytes, kind: EventKind) -> bool:
         if id in self._told or len(self._told) >= MAX_TOLD:
             return False
         self._told[id] = kind
         return True
+
+
+def _noun(record: Record) -> str:
+    """Return what the log calls *record*."""
+    return LIST if record.secret_hash == NO_SECRET else SESSION

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple, TypeGuard
 
 from app.sessions import token, values
+from app.sessions.soundness import clamped
 from stores.contract import JSON, MAX_DATA, NO_SECRET, Record, Update
 
 MAX_USER = 255
@@ -182,11 +183,12 @@ def read(record: Record | None, cookie: str | None) -> Listing:
             at, by, n, keep = (value.get(name) for name in ("at", "by", "n", "keep"))
             if _is_number(at) and isinstance(by, str) and _is_number(n):
                 kept = token.record_id(keep) if isinstance(keep, str) else None
-                fences.append(Fence(key, at, by, n, kept))
+                fences.append(Fence(key, clamped(at), by, n, kept))
             continue
         id, signed_in = token.record_id(key), value.get("in")
         if id is not None and _is_number(signed_in):
-            entries[id] = Entry(id, signed_in, value)
+            # Left out, a garbled one would outlive a sign-out everywhere.
+            entries[id] = Entry(id, clamped(signed_in), value)
     return Listing(entries, fences)
 
 

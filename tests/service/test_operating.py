@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Container
+from dataclasses import replace
 
 import pytest
 
-from app import Cookie
+from app import Config, Cookie, Group, Route
 from app.operating import walk
+from app.operating.listing import LIST
+from app.operating.operation import Request
+from app.operating.running import run
 from app.option_sources import OptionError
 from app.sessions import token
+from handlers.sessions import GetName
 from stores import SQLStore, Store, StoreUnavailable
 from stores.contract import ConfigurationError, Page
-from tests.helpers.operator import Operator
+from tests.helpers.operator import NO_ORIGINS, Operator
 from tests.helpers.records import make_record
 
 FIELDS = ["id", "user", "signed_in", "last_seen", "expires", "agent", "address", "label"]
@@ -135,6 +140,38 @@ def test_texts_of_clients_command_no_terminal(sqlite_operator: Operator) -> None
         assert len(answer.lines) == (2 if words == ["list"] else 1)
     id = json.loads(sqlite_operator("list", "--json").out)["id"]
     assert sqlite_operator("show", id).out.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("time_of", ["seen", "authenticated", "rotated", "created", "expires"])
+@pytest.mark.parametrize("when", [1e300, -1e18])
+def test_a_time_that_is_no_date_is_its_own_records_concern(
+    sqlite_operator: Operator, time_of: str, when: float
+) -> None:
+    """The record cannot be read, others are listed, and it can be removed."""
+    (good,) = sqlite_operator.sign_in("ada")
+    bad = make_record(**{"user": "mallory", time_of: when})
+    sqlite_operator.put(bad)
+    answer = sqlite_operator("list", "--json")
+    assert [json.loads(line)["id"] for line in answer.lines] == [good]
+    answer = sqlite_operator("show", token.public_id(bad.id))
+    assert (answer.status, answer.out) == (1, "")
+    assert f"cannot be read: its time {time_of} is out of range" in answer.err
+    assert "1 unreadable record removed" in (
+        sqlite_operator("check", "--remove-unreadable", "--yes").out
+    )
+    assert sqlite_operator("check").status == 0
+
+
+def test_an_error_of_another_kind_is_none_of_the_output(sqlite_operator: Operator) -> None:
+    """A bug that ends in an `OSError` is not told as a full disk, nor as a closed pipe."""
+
+    async def fail(*_: object) -> int:
+        raise BrokenPipeError(32, "of something else")
+
+    (manager,) = sqlite_operator.managers()
+    config = Config(Group("/", Route("get", GetName), sessions=manager))
+    with pytest.raises(BrokenPipeError):
+        run(replace(LIST, run=fail), Request("list", [], {}, NO_ORIGINS), config)
 
 
 # Several managers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sqlite3
@@ -14,6 +15,7 @@ import pytest
 import redis
 
 from app import Cookie
+from app.missing_keys import warn_of_missing_keys
 from app.options import options
 from stores import EncryptedStore, MemoryStore, MongoStore, RedisStore, SQLStore
 from stores.contract import StoreUnavailable
@@ -184,9 +186,42 @@ def test_values_that_do_not_open_are_found_and_stay(sqlite_operator: Operator) -
     assert f"the values of record {id} do not open: " in answer.out
     assert "removed" not in answer.out
     assert sqlite_operator("count", "--exact").out.startswith("1 session, ")
-    (line,) = sqlite_operator("list", "--json").lines
+    listed = sqlite_operator("list", "--json")
+    assert listed.status == 1
+    assert listed.err.startswith("main.py: the values of a user's list of sessions do not open")
+    assert listed.err.count("\n") == 1
+    (line,) = listed.lines
     assert (json.loads(line)["id"], json.loads(line)["user"]) == (id, "ada")
     shown = sqlite_operator("show", id)
     assert "  cart  " in shown.out
     assert "its values do not open, and are shown as they are kept" in shown.err
     assert sqlite_operator("end", "--all", "--yes").out == "1 session ended\n"
+
+
+def test_sealed_values_without_keys_are_told(
+    sqlite_operator: Operator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the commands, and by the service when it starts; nobody takes them for plain ones."""
+    make = sqlite_operator.make
+    sqlite_operator.make = lambda: EncryptedStore(make(), {1: bytes(range(32))})
+    (id,) = sqlite_operator.sign_in("ada")
+    sqlite_operator.make = make
+    answer = sqlite_operator("check")
+    assert answer.status == 1
+    assert "2 of 2 records have sealed values: give the keys by SESSION_KEYS_FILE" in answer.out
+    for words in (["list"], ["list", id], ["list", "--user=ada"]):
+        answer = sqlite_operator(*words)
+        assert answer.status == 1
+        assert "SESSION_KEYS_FILE" in answer.err
+    answer = sqlite_operator("end", "--user=ada", "--yes")
+    assert (answer.status, answer.out) == (2, "")
+    answer = sqlite_operator("copy", f"sqlite:///{tmp_path}/target.db")
+    assert "were copied as they are: give the keys by SESSION_KEYS_FILE" in answer.err
+
+    async def start() -> None:
+        (manager,) = sqlite_operator.managers()
+        await warn_of_missing_keys([manager])
+        await manager.close()
+
+    asyncio.run(start())
+    assert "has sealed values, and handlers are shown the sealed text" in caplog.text

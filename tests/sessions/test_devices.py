@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from app import Cookie, Device, SessionManager
-from app.sessions import token
-from stores import Store
+from app.sessions import token, user_record
+from stores import MemoryStore, Store
+from stores.contract import JSON, Outcome, Update
 from tests.helpers.clock import FakeClock
 from tests.helpers.cookies import header_of
 from tests.helpers.devices import client, listed, new_user, sign_in, user_of
@@ -238,3 +239,18 @@ async def test_a_neighbours_sessions_are_not_ones_own(
         assert [await user_of(managers[0], cookie) for cookie in shop] == [None] * 2
         assert [await user_of(managers[1], cookie) for cookie in admin] == [user] * 2
         assert len(await managers[1].devices(user)) == 2
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("when", [1e300, -1e300, 10**400])
+async def test_an_entry_with_no_date_is_seen_and_ended(clock: FakeClock, when: float) -> None:
+    """The device has the nearest date; it is not lost to the sign-out everywhere."""
+    manager = SessionManager(MemoryStore(), clock=clock)
+    user = new_user()
+    _, session = await sign_in(manager, user)
+    entry: JSON = {"in": when, "until": when, "cookie": manager.cookie.name}
+    change = Update(user_record.id_of(user), {str(session.id): entry})
+    assert await manager.records.write([change]) == [Outcome.DONE]
+    (device,) = await manager.devices(user)
+    assert device.signed_in.year in (1, 9999)
+    assert await manager.sign_out_everywhere(user) == 1

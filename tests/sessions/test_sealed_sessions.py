@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from app import EventKind, Group, Route, SessionEvent, SessionManager
-from app.sessions import token
+from app.sessions import token, user_record
+from app.sessions.errors import SessionUnavailable
 from stores import EncryptedStore, MemoryStore
 from stores.contract import Delete, Update
 from tests.helpers.clock import FakeClock
@@ -140,3 +141,16 @@ async def test_a_session_of_max_bytes_fits(inner: MemoryStore, count: int) -> No
             session.pop("first", None)
             await session.commit()
         assert dict(await manager.load(header)) == data
+
+
+@pytest.mark.gen_test(timeout=20)
+async def test_a_list_that_does_not_open_is_called_a_list(
+    inner: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = new_user()
+    await sign_in(SessionManager(EncryptedStore(inner, {1: OLD})), user)
+    with caplog.at_level("INFO"), pytest.raises(SessionUnavailable):
+        await SessionManager(EncryptedStore(inner, {1: NEW})).devices(user)
+    what = f"list of a user's sessions {token.public_id(user_record.id_of(user))}"
+    assert f"the {what} does not open" in caplog.text
+    assert f"unopened: {what} of the cookie session" in caplog.text

@@ -213,6 +213,62 @@ def test_what_no_longer_converts_is_the_default(
     assert "private" not in warning.getMessage()
 
 
+@pytest.mark.parametrize(
+    "error", [AssertionError, KeyError, ArithmeticError, RecursionError, AttributeError]
+)
+def test_an_error_of_a_types_own_code_is_a_refusal(
+    error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is there is the default, told once; what is to be set is a `TypeError`."""
+
+    @dataclass
+    class Even:
+        n: int = 0
+
+        def __post_init__(self) -> None:
+            if self.n % 2:
+                raise error("private")
+
+    key = Key("even", Even, default=Even)
+    for _ in range(2):
+        assert key.get({"even": {"n": 1}}) == Even()
+    (warning,) = caplog.records
+    assert "private" not in warning.getMessage()
+    odd = Even()
+    odd.n = 1
+    with pytest.raises(TypeError, match="takes no such Even") as caught:
+        key.set({}, odd)
+    assert "private" not in str(caught.value)
+
+
+def test_an_error_of_the_session_is_no_default() -> None:
+    class Closed(dict[str, Any]):
+        def __getitem__(self, key: str) -> Any:
+            raise RuntimeError("closed")
+
+    with pytest.raises(RuntimeError, match="closed"):
+        cart.get(Closed(cart=1))
+
+
+def test_what_would_not_come_back_is_refused() -> None:
+    """Another class with like fields, and keys that are one text."""
+
+    @dataclass
+    class Other:
+        items: list[Item] = field(default_factory=list)
+
+    kept: dict[str, Any] = {}
+    for key, value in (
+        (Key[Any]("v", Cart), Other()),
+        (Key[Any]("v", list[Cart]), [Other()]),
+        (Key[Any]("v", dict[int | str, int]), {1: 1, "1": 2}),
+        (Key[Any]("v", dict[int | str, int]), {1: 2}),
+    ):
+        with pytest.raises(TypeError, match="it would not come back as it is"):
+            key.set(kept, value)
+    assert not kept
+
+
 def test_a_type_that_grew_reads_what_is_there(caplog: pytest.LogCaptureFixture) -> None:
     session = new_session({"cart": {"items": [], "gone": 1}})
     assert cart.get(session) == Cart()
