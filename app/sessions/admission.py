@@ -6,17 +6,19 @@ The session is listed in the batch that writes it; the record is read when that 
 from __future__ import annotations
 
 import enum
+from collections.abc import Set
 from hmac import compare_digest
 from typing import NamedTuple
 
 from app.sessions import user_record
+from app.sessions.deeds import Deed
 from app.sessions.errors import SessionConflict, SessionUnavailable
 from app.sessions.events import EventKind
 from app.sessions.gateway import Gateway
 from app.sessions.pending import Pending, Presented
 from app.sessions.timeouts import Timeouts
 from app.sessions.user_record import Fence, Listing
-from app.sessions.users import MAX_TRIES, Users, after, by_age, raised_here
+from app.sessions.users import MAX_TRIES, Users, after, by_age
 from stores.contract import Change, Create, Outcome, Record, Update
 
 MAX_AGENT = 300
@@ -54,6 +56,8 @@ class Entrance(NamedTuple):
     began: float | None
     """The same by the monotonic clock, for a sign-in."""
     label: str | None
+    deeds: Set[Deed]
+    """What its own request has done: such a fence stops it not."""
 
 
 def is_unlisted(record: Record) -> bool:
@@ -101,7 +105,7 @@ class Admissions:
         if user is None or saved.authenticated:
             return None
         join = self._join(user, saved, began, pending.presented, None)
-        return Entrance(saved.id, user, join, began, False, began, None, None)
+        return Entrance(saved.id, user, join, began, False, began, None, None, frozenset())
 
     async def write(
         self, change: Change, entrance: Entrance | None, since: float
@@ -170,12 +174,14 @@ class Admissions:
         presented, label = pending.presented, pending.label
         join = self._join(user, record, now, presented, label)
         began = presented.began
-        return Entrance(record.id, user, join, now, is_listed, presented.at, began, label)
+        return Entrance(
+            record.id, user, join, now, is_listed, presented.at, began, label, presented.deeds
+        )
 
     def _stops(self, fence: Fence, entrance: Entrance) -> bool:
         if entrance.began is None:
             return fence.keep != entrance.id and fence.stops(entrance.at, None)
-        return fence.stops(entrance.at, entrance.began) and not raised_here(fence.key)
+        return fence.stops(entrance.at, entrance.began) and fence.key not in entrance.deeds
 
     async def _within_bound(self, entrance: Entrance, listing: Listing, since: float) -> bool:
         """Return whether the session stays, where the user may not have so many."""

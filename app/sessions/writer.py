@@ -29,7 +29,6 @@ from app.sessions.recognition import GRACE, REPLACED, UNKNOWN, grace_left
 from app.sessions.rotation import Undoer, may_continue, rotate
 from app.sessions.size import check_size
 from app.sessions.timeouts import Timeouts
-from app.sessions.users import ended_here
 from stores.contract import Create, Outcome, Record, Update
 
 MAX_ROTATIONS = 20
@@ -175,7 +174,7 @@ class Writer:
             if found is None or not self._timeouts.is_alive(found, self._clock()):
                 self._endings.tell(saved.id)
                 was_alive = self._timeouts.is_alive(found or saved, self._clock())
-                if not pending.signs_in or (was_alive and not ended_here(saved.id)):
+                if not pending.signs_in or (was_alive and saved.id not in pending.presented.deeds):
                     return Saved(None, gone=True)
                 # It expired; nobody ended it, so that the sign-in begins a session of its own.
                 return await self._replace(pending._replace(record=None), False, since)

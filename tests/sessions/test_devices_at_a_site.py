@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import pytest
 
@@ -41,13 +42,31 @@ class Devices(Page):
         self.write(json.dumps({"ended": ended, "devices": found}, default=str))
 
 
+async def in_a_group(saying: Coroutine[Any, Any, int]) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(saying)
+
+
+WAYS: dict[str, Callable[[Coroutine[Any, Any, int]], Awaitable[Any]]] = {
+    "awaited": lambda saying: saying,
+    "gather": lambda saying: asyncio.gather(saying, asyncio.sleep(0)),
+    "wait_for": lambda saying: asyncio.wait_for(saying, 20),
+    "a group": in_a_group,
+}
+"""How a handler may wait for what it does."""
+
+
 class Password(Page):
     """Changes the password: everywhere else is over, and this client signed in anew."""
 
     async def get(self) -> None:
-        user = self.session.user
+        user, policy = self.session.user, self.session_policy
         assert user is not None
-        await self.session_policy.manager.sign_out_everywhere(user)  # type: ignore[union-attr]
+        assert policy is not None
+        assert policy.manager is not None
+        keep = self.session if self.get_argument("keep", "") else None
+        saying = policy.manager.sign_out_everywhere(user, keep)
+        await WAYS[self.get_argument("way")](saying)
         self.session.sign_in(user)
 
 
@@ -101,16 +120,34 @@ async def test_two_browsers_end_each_other(serve: Serve, any_store: Store) -> No
 
 
 @pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("keep", ["", "1"])
 async def test_a_changed_password_leaves_the_one_who_changed_it(
-    serve: Serve, any_store: Store
+    serve: Serve, any_store: Store, keep: str
 ) -> None:
+    """In whichever task of the request "everywhere" is said."""
     site, user = serve(ROUTES, SessionManager(any_store)), new_user()
     here, there = site.browser(), site.browser()
-    for browser in (here, there):
-        await browser.text(f"/sign-in?user={user}")
-    await here.text("/password")
-    assert len(await devices(here)) == 1
-    assert await devices(there) == []
+    for way in WAYS:
+        for browser in (here, there):
+            await browser.text(f"/sign-in?user={user}")
+        await here.text(f"/password?way={quote(way)}&keep={keep}")
+        assert len(await devices(here)) == 1
+        assert await devices(there) == []
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_who_changes_a_password_may_have_many_devices(serve: Serve) -> None:
+    """The request's own session is the first, or the last, of those that it ends."""
+    site = serve(ROUTES, SessionManager(MemoryStore(), max_per_user=600))
+    browsers = [site.browser() for _ in range(300)]
+    for browser in browsers:
+        await browser.sign_in("ada")
+    await browsers[0].text("/password?way=awaited")
+    assert len(await devices(browsers[0])) == 1
+    for browser in browsers[1:]:
+        await browser.sign_in("ada")
+    await browsers[-1].text("/password?way=awaited")
+    assert len(await devices(browsers[-1])) == 1
 
 
 @pytest.mark.gen_test(timeout=30)
