@@ -43,6 +43,8 @@ class Entry(NamedTuple):
     id: bytes
     signed_in: float
     """Unix time in seconds."""
+    rank: float
+    """The order of the sign-ins: that time, or a later one where it would not tell the order."""
     shown: Mapping[str, JSON]
     """"agent", "address" and "label", where they are known, among what else is kept."""
 
@@ -126,21 +128,23 @@ def blank(user: str, now: float, expires: float) -> Record:
 
 
 def join(
-    user: str, id: bytes, cookie: str, now: float, until: float, shown: Mapping[str, str | None]
+    user: str,
+    id: bytes,
+    cookie: str,
+    now: float,
+    until: float,
+    shown: Mapping[str, str | None],
+    rank: float | None = None,
 ) -> Update:
     """Return the change that lists session *id*, signed in *now*, which ends *until* then.
 
-    *cookie* is the name of its manager's; *shown* is what `Entry.shown` says.
+    *cookie* is the name of its manager's; *shown* and *rank* are what `Entry` says of them.
     """
     entry: dict[str, JSON] = {"in": now, "until": until, "cookie": cookie}
+    if rank is not None and rank != now:
+        entry["rank"] = rank
     entry.update((name, value) for name, value in shown.items() if value is not None)
     return _update(user, {token.public_id(id): entry}, now, until)
-
-
-def rename(user: str, entry: Entry, label: str) -> Update:
-    """Return the change of a listed session's label."""
-    named = {token.public_id(entry.id): {**entry.shown, "label": label}}
-    return Update(id_of(user), named, limit=LIMIT)
 
 
 def leave(user: str, ids: Iterable[bytes], fences: Iterable[str] = ()) -> Update:
@@ -186,7 +190,8 @@ def read(record: Record | None, cookie: str | None) -> Listing:
             continue
         id, signed_in = token.record_id(key), value.get("in")
         if id is not None and _is_number(signed_in):
-            entries[id] = Entry(id, signed_in, value)
+            rank = value.get("rank")
+            entries[id] = Entry(id, signed_in, rank if _is_number(rank) else signed_in, value)
     return Listing(entries, fences)
 
 

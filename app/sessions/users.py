@@ -264,7 +264,7 @@ def after(since: float | None, ids: Sequence[bytes]) -> float | None:
 def by_age(alive: Iterable[Record], listing: Listing) -> list[bytes]:
     """Return the ids of *alive*, the earliest sign-in first: the same order for everybody."""
     entries = [listing.entries[record.id] for record in alive]
-    return [entry.id for entry in sorted(entries, key=lambda entry: (entry.signed_in, entry.id))]
+    return [entry.id for entry in sorted(entries, key=lambda entry: (entry.rank, entry.id))]
 
 
 def _utc(seconds: float) -> datetime:

@@ -9,6 +9,7 @@ from hmac import compare_digest
 
 from app.sessions import token, values
 from app.sessions.admission import (
+    BEHIND,
     ENDED,
     FENCED,
     Admission,
@@ -160,6 +161,11 @@ class Writer:
                 else:
                     await self._undoer.undo_now(saved, update, rotation, since)
                 raise fenced()  # it stays listed: what is another's, readers pass over
+            if entrance is not None and admission is BEHIND:
+                await self._admissions.remove(entrance, None, since)
+                presented = pending.presented._replace(several=())  # which have ended
+                anew = pending._replace(presented=presented, record=None, changed=record.data)
+                return await self._replace(anew, False, since)
             if outcome is Outcome.DONE:
                 self._events.tell(_kind_of(pending), saved.id, pending.user)
                 if admission is Admission.REPLACED:
@@ -256,8 +262,10 @@ class Writer:
         if entrance is not None and admission is ENDED:
             await self._turn_away(entrance, admission, since)
             return None
-        if entrance is not None and admission is FENCED:
+        if entrance is not None and admission in (FENCED, BEHIND):
             await self._admissions.remove(entrance, None, since)
+            if admission is BEHIND:
+                return await self._create(pending, since)
             raise fenced()
         return record, secret
 

@@ -263,17 +263,22 @@ async def test_what_is_no_name_id_or_label_is_refused() -> None:
 
 
 @pytest.mark.gen_test
-async def test_signing_in_again_keeps_when_and_changes_the_label(clock: FakeClock) -> None:
+async def test_signing_in_again_says_anew_when_and_where(clock: FakeClock) -> None:
+    """`confirm()` is no sign-in, and says nothing anew."""
     manager = SessionManager(MemoryStore(), clock=clock)
-    cookie, session = await sign_in(manager, "ada", label="desk", client=client("Mozilla"))
+    cookie, session = await sign_in(manager, "ada", label="desk", client=client("Old/1"))
     (before,) = await session.devices()
     clock.advance(60)
-    cookie, session = await sign_in(manager, "ada", cookie)
-    assert [d.label for d in await session.devices()] == ["desk"]
-    cookie, session = await sign_in(manager, "ada", cookie, label="chair")
+    cookie, session = await sign_in(manager, "ada", cookie, label="chair", client=client("New/2"))
     (after,) = await session.devices()
-    assert after.last_seen - before.last_seen == timedelta(seconds=60)
-    assert after == before._replace(label="chair", last_seen=after.last_seen, expires=after.expires)
+    assert (after.id, after.label, after.agent) == (before.id, "chair", "New/2")
+    assert after.signed_in - before.signed_in == timedelta(seconds=60)
+    clock.advance(60)
+    session.confirm()
+    await session.commit()
+    (confirmed,) = await session.devices()
+    assert (confirmed.signed_in, confirmed.label) == (after.signed_in, "chair")
+    assert session.authenticated == after.signed_in + timedelta(seconds=60)
 
 
 @pytest.mark.gen_test(timeout=30)
