@@ -34,7 +34,7 @@ from app.sessions.recognition import (
 )
 from app.sessions.records import Records
 from app.sessions.rotation import Undoer
-from app.sessions.session import Session
+from app.sessions.session import Session, kept_id
 from app.sessions.stage import Stage
 from app.sessions.timeouts import Timeouts
 from app.sessions.users import Device, Users
@@ -253,10 +253,10 @@ class SessionManager:
         """End every session of *user* but *keep*; return how many there were.
 
         A sign-in that began before is stopped, too: it is answered 409. One of the same request
-        that comes afterwards goes on. Raises as `devices` does.
+        that comes afterwards goes on. It ends sessions of this manager's only: of several managers,
+        over one store or more, ask each. Raises as `devices` does.
         """
-        kept = None if keep is None or keep.id is None else token.record_id(keep.id)
-        return await self.users.sign_out_everywhere(user, kept)
+        return await self.users.sign_out_everywhere(user, kept_id(keep))
 
     async def ended(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of *keys* that open nothing by now.

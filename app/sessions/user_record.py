@@ -106,6 +106,12 @@ def check_user(user: object, what: str) -> str:
     return user
 
 
+def check_id(id: object, what: str) -> None:
+    """Raise `TypeError` unless *id* may be a session's public id, as *what* takes it."""
+    if type(id) is not str:
+        raise TypeError(f"{what} takes a session's id as a str, not {type(id).__name__}")
+
+
 def check_label(label: object) -> None:
     """Raise `TypeError` or `ValueError` unless *label* is `None` or a short text."""
     if label is None:

@@ -87,8 +87,7 @@ class Users:
         For an id of somebody else's, or of nobody's, the store is asked the same.
         """
         user_record.check_user(user, "sign_out()")
-        if type(id) is not str:
-            raise TypeError(f"sign_out() takes a session's id as a str, not {type(id).__name__}")
+        user_record.check_id(id, "sign_out()")
         forget_old_deeds()
         listing = await self.listing(user, since)
         wanted = token.record_id(id)

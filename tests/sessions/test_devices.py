@@ -238,3 +238,28 @@ async def test_a_neighbours_sessions_are_not_ones_own(
         assert [await user_of(managers[0], cookie) for cookie in shop] == [None] * 2
         assert [await user_of(managers[1], cookie) for cookie in admin] == [user] * 2
         assert len(await managers[1].devices(user)) == 2
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("cart", [{}, {"cart": 1}])
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_the_latest_sign_in_stays_whatever_the_clock_says(
+    any_store: Store, clock: FakeClock, opened: Any, cart: dict[str, Any], restarts: bool
+) -> None:
+    """It stands still, or went back, also in another process."""
+    manager = SessionManager(any_store, max_per_user=1, clock=clock)
+    async with opened:
+        user, before = new_user(), None
+        for back in (0, 0, 0, 3600, -60):
+            if restarts and back:
+                manager = SessionManager(any_store, max_per_user=1, clock=clock)
+            clock.advance(-back)
+            session = await manager.load(None)
+            session.update(cart)
+            cookie = await session.commit()
+            cookie, _ = await sign_in(manager, user, cookie)
+            found = await manager.load(header_of(cookie))
+            assert (found.user, dict(found)) == (user, cart)
+            assert await user_of(manager, before) is None
+            assert [d.id for d in await manager.devices(user)] == [found.id]
+            before = cookie

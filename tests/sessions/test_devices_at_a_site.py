@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar
-from urllib.parse import quote
 
 import pytest
 
-from app import ConfigurationError, Group, Route, SessionManager, SessionReadOnly
+from app import (
+    ConfigurationError,
+    Group,
+    Route,
+    SessionCommitted,
+    SessionManager,
+    SessionReadOnly,
+)
 from app.sessions.user_record import MAX_LABEL
+from app.sessions.working_copy import move_to_socket
 from stores import MemoryStore, Store
 from tests.helpers.clock import FakeClock
 from tests.helpers.devices import client, new_user, sign_in
@@ -42,34 +49,6 @@ class Devices(Page):
         self.write(json.dumps({"ended": ended, "devices": found}, default=str))
 
 
-async def in_a_group(saying: Coroutine[Any, Any, int]) -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(saying)
-
-
-WAYS: dict[str, Callable[[Coroutine[Any, Any, int]], Awaitable[Any]]] = {
-    "awaited": lambda saying: saying,
-    "gather": lambda saying: asyncio.gather(saying, asyncio.sleep(0)),
-    "wait_for": lambda saying: asyncio.wait_for(saying, 20),
-    "a group": in_a_group,
-}
-"""How a handler may wait for what it does."""
-
-
-class Password(Page):
-    """Changes the password: everywhere else is over, and this client signed in anew."""
-
-    async def get(self) -> None:
-        user, policy = self.session.user, self.session_policy
-        assert user is not None
-        assert policy is not None
-        assert policy.manager is not None
-        keep = self.session if self.get_argument("keep", "") else None
-        saying = policy.manager.sign_out_everywhere(user, keep)
-        await WAYS[self.get_argument("way")](saying)
-        self.session.sign_in(user)
-
-
 class SlowSignIn(Page):
     """Signs in when ?user= is released."""
 
@@ -86,7 +65,6 @@ ROUTES = Group(
     "/",
     Route("sign-in", SignIn),
     Route("devices", Devices),
-    Route("password", Password),
     Route("slow", SlowSignIn),
     Route("socket", talk()),
     Group("look", Route("devices", Devices), read_only=True),
@@ -117,37 +95,6 @@ async def test_two_browsers_end_each_other(serve: Serve, any_store: Store) -> No
     assert len(await devices(thief, "?others=1")) == 1
     assert await devices(here) == []
     assert await closing_code(socket) == 1008  # its token was replaced
-
-
-@pytest.mark.gen_test(timeout=30)
-@pytest.mark.parametrize("keep", ["", "1"])
-async def test_a_changed_password_leaves_the_one_who_changed_it(
-    serve: Serve, any_store: Store, keep: str
-) -> None:
-    """In whichever task of the request "everywhere" is said."""
-    site, user = serve(ROUTES, SessionManager(any_store)), new_user()
-    here, there = site.browser(), site.browser()
-    for way in WAYS:
-        for browser in (here, there):
-            await browser.text(f"/sign-in?user={user}")
-        await here.text(f"/password?way={quote(way)}&keep={keep}")
-        assert len(await devices(here)) == 1
-        assert await devices(there) == []
-
-
-@pytest.mark.gen_test(timeout=30)
-async def test_who_changes_a_password_may_have_many_devices(serve: Serve) -> None:
-    """The request's own session is the first, or the last, of those that it ends."""
-    site = serve(ROUTES, SessionManager(MemoryStore(), max_per_user=600))
-    browsers = [site.browser() for _ in range(300)]
-    for browser in browsers:
-        await browser.sign_in("ada")
-    await browsers[0].text("/password?way=awaited")
-    assert len(await devices(browsers[0])) == 1
-    for browser in browsers[1:]:
-        await browser.sign_in("ada")
-    await browsers[-1].text("/password?way=awaited")
-    assert len(await devices(browsers[-1])) == 1
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -201,6 +148,11 @@ async def test_ending_devices_is_refused_where_nothing_is_saved() -> None:
     for act in (session.sign_out_others(), session.sign_out_device("x" * 22)):
         with pytest.raises(SessionReadOnly):
             await act
+    session = await manager.load(str(cookie).partition(";")[0])
+    move_to_socket(session)
+    way_out = r"sign_out_others\(\) .*; call manager\.sign_out_everywhere\(user, keep="
+    with pytest.raises(SessionCommitted, match=way_out):
+        await session.sign_out_others()
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -256,6 +208,10 @@ async def test_what_is_no_name_id_or_label_is_refused() -> None:
             await manager.sign_out(user, "")
     with pytest.raises(TypeError, match="takes a session's id as a str"):
         await manager.sign_out("ada", None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"sign_out_device\(\) takes a session's id"):
+        await session.sign_out_device(None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"takes the session itself, keep=self.session, not str"):
+        await manager.sign_out_everywhere("ada", keep="x" * 22)  # type: ignore[arg-type]
     for label in (7, "x" * (MAX_LABEL + 1), "\ud800"):
         with pytest.raises((TypeError, ValueError), match="label"):
             session.sign_in("ada", label=label)  # type: ignore[arg-type]
