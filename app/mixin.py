@@ -19,7 +19,7 @@ from app.sessions.pending import Presented
 from app.sessions.saving import save
 from app.sessions.session import Session
 from app.sessions.stage import Stage
-from app.sessions.working_copy import go_along, refuse_cookies, waited
+from app.sessions.working_copy import go_along, go_on, refuse_cookies, waited
 from app.websocket import SessionWebSocket
 
 
@@ -67,7 +67,10 @@ class SessionMixin(SessionWebSocket):
                 "application; pass it as sessions= to one"
             )
         began = time.time()
-        session = await load(self, manager, self.session_policy, waited(own))
+        try:
+            session = await load(self, manager, self.session_policy, waited(own))
+        finally:
+            go_on(own)
         if manager in self._session_others:  # two asked at the same time
             return self._session_others[manager]
         go_along(session, own)

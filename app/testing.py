@@ -146,7 +146,13 @@ class Browser:
             (manager,) = managers
         session = await manager.load(self._header())
         session.sign_in(user)
-        self._keep(str(await session.commit()))
+        cookie = await session.commit()
+        if cookie is None:
+            raise RuntimeError(
+                f"sign_in({user!r}) got no cookie: another sign-in, or whoever ends the user's "
+                "sessions, has ended this one meanwhile"
+            )
+        self._keep(cookie)
 
     def _header(self) -> str:
         return "; ".join(f"{name}={value}" for name, value in self.cookies.items())

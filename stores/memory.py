@@ -18,6 +18,7 @@ from stores.contract import (
     Page,
     Record,
     Store,
+    StoreUnavailable,
     Update,
     check_bound,
 )
@@ -28,14 +29,15 @@ log = logging.getLogger(__name__)
 OVERHEAD = 300
 """Bytes that a record takes beside its packed form: two keys, three entries, two object headers."""
 
-NEW, ANONYMOUS, SIGNED_IN, USERS = range(4)
+NEW, ANONYMOUS, SIGNED_IN, USERS, EMPTY = range(5)
 GROUPS = (
     "sessions whose cookie never came back",
     "anonymous sessions",
     "signed-in sessions",
     "users' lists of sessions",
+    "users' lists without a session",
 )
-"""What is evicted first, second, third and last; in each group, the least recently used first."""
+"""Of each, the least recently used is evicted first. The last goes before all that came back."""
 
 PUBLIC_ID = 22
 """Characters of a session's id in base64url."""
@@ -53,11 +55,12 @@ class MemoryStore(Store):
 
     When it is full, it evicts sessions whose cookie never came back, then anonymous ones, then
     signed-in ones, each group the least recently used first. A user's list of sessions takes a
-    place, too, and goes when none of these is left. Beside anonymous sessions, a tenth of the store
-    stays with the first group, and the session that was just written stays. An eviction ends a
-    session early. The log tells of the first one of each group, and of each thousandth. A
-    record that alone takes more than *max_bytes* is refused as too large. Raises
-    `ConfigurationError` for a bound that keeps nothing.
+    place, too, so that who signs in takes two; it goes when none of these is left, but before those
+    that came back if it lists none. Beside anonymous sessions, a tenth of the store stays with the
+    first group, and the session that was just written stays. An eviction ends a session early; a
+    sign-in that its own batch evicts again is answered as not saved. The log tells of the first one
+    of each group, and of each thousandth. A record that alone takes more than *max_bytes* is
+    refused as too large. Raises `ConfigurationError` for a bound that keeps nothing.
 
     What reads a record counts as its cookie that came back; the store cannot tell whether the
     secret was right.
@@ -67,7 +70,7 @@ class MemoryStore(Store):
     shared = False
 
     def __init__(self, max_sessions: int = 100_000, max_bytes: int = 256 * 1024 * 1024) -> None:
-        check_bound("max_sessions", max_sessions, 1)
+        check_bound("max_sessions", max_sessions, 2)  # a session, and the list of its user's
         check_bound("max_bytes", max_bytes, 1024)
         self.max_sessions = max_sessions
         self.max_bytes = max_bytes
@@ -77,6 +80,7 @@ class MemoryStore(Store):
         # Ids by the minute in which they expire, so that a sweep looks at expired records only.
         self._by_minute: dict[int, set[bytes]] = {}
         self._evicted = [0] * len(GROUPS)
+        self._evicted_now: set[bytes] = set()  # signed-in sessions, by the write that runs
         self._on_evict: set[Callable[[Record], None]] = set()
 
     @property
@@ -121,8 +125,14 @@ class MemoryStore(Store):
                 break
         return found
 
-    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        return [self._apply(change) for change in changes]
+    async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
+        self._evicted_now.clear()
+        outcomes: list[Outcome | StoreUnavailable] = [self._apply(change) for change in changes]
+        if self._evicted_now:
+            for number, change in enumerate(changes):
+                if change.id in self._evicted_now and outcomes[number] is Outcome.DONE:
+                    outcomes[number] = StoreUnavailable("it is full and evicts what it just wrote")
+        return outcomes
 
     async def sweep(self, now: float, limit: int) -> int:
         removed = 0
@@ -170,7 +180,7 @@ class MemoryStore(Store):
             if before is None or after.expires != before.expires:
                 self._note_expiry(after)
             if after.secret_hash == NO_SECRET:
-                number = USERS
+                number = USERS if any(map(_is_id, after.data)) else EMPTY
             else:
                 number = (
                     SIGNED_IN if after.user is not None else NEW if before is None else ANONYMOUS
@@ -206,7 +216,7 @@ class MemoryStore(Store):
             number = self._next_group(written)
             if number is None:
                 break
-            if number != NEW and self._lists_nothing(written):
+            if number not in (NEW, EMPTY) and self._lists_nothing(written):
                 number = USERS
             group = self._groups[number]
             id = next(iter(group))
@@ -214,15 +224,18 @@ class MemoryStore(Store):
             self._forget_expiry(record)
             if self._evicted[number] % 1000 == 0:
                 log.warning(
-                    "the memory store is full (%d sessions, %d kB): it evicts %s; "
+                    "the memory store is full (%d sessions, %d users' lists, %d kB): it evicts %s; "
                     "%d of them so far",
-                    len(self),
+                    sum(map(len, self._groups[:USERS])),
+                    len(self._groups[USERS]) + len(self._groups[EMPTY]),
                     self._bytes // 1000,
                     GROUPS[number],
                     self._evicted[number] + 1,
                 )
             self._evicted[number] += 1
-            if number != USERS:
+            if number < USERS:
+                if number == SIGNED_IN:
+                    self._evicted_now.add(id)
                 for tell in self._on_evict:
                     tell(record)
 
@@ -240,9 +253,9 @@ class MemoryStore(Store):
         return False
 
     def _keeps(self, key: str) -> bool:
-        """Tell whether a user's record needs what it has under *key*."""
-        if len(key) != PUBLIC_ID:
-            return True
+        """Tell whether *key* of a user's record is that of a session that is here."""
+        if not _is_id(key):
+            return False
         id = urlsafe_b64decode(key + "==")
         return any(id in group for group in self._groups)
 
@@ -252,7 +265,7 @@ class MemoryStore(Store):
             len(self._groups[NEW]) <= self.max_sessions // SHARE_OF_NEW
             and self._bytes_of_new <= self.max_bytes // SHARE_OF_NEW
         )
-        first = (ANONYMOUS, NEW) if keeps_new else (NEW, ANONYMOUS)
+        first = (EMPTY, ANONYMOUS, NEW) if keeps_new else (NEW, EMPTY, ANONYMOUS)
         for number in (*first, SIGNED_IN, USERS):
             # What was just written is the last of its group. Newcomers sign nobody out.
             if group := self._groups[number]:
@@ -260,6 +273,10 @@ class MemoryStore(Store):
                 if is_only_newcomer or next(iter(group)) != written:
                     return number
         return None
+
+
+def _is_id(key: str) -> bool:
+    return len(key) == PUBLIC_ID
 
 
 def _pack(record: Record) -> bytes:

@@ -6,21 +6,27 @@ The session is listed in the batch that writes it; the record is read when that 
 from __future__ import annotations
 
 import enum
+from collections.abc import Set
 from hmac import compare_digest
 from typing import NamedTuple
 
 from app.sessions import user_record
+from app.sessions.deeds import Deed
 from app.sessions.errors import SessionConflict, SessionUnavailable
 from app.sessions.events import EventKind
 from app.sessions.gateway import Gateway
 from app.sessions.pending import Pending, Presented
 from app.sessions.timeouts import Timeouts
 from app.sessions.user_record import Fence, Listing
-from app.sessions.users import MAX_TRIES, Users, after, by_age, raised_here
+from app.sessions.users import MAX_TRIES, Users, after, by_age
 from stores.contract import Change, Create, Outcome, Record, Update
 
 MAX_AGENT = 300
 """Characters that are kept of a `User-Agent`."""
+
+
+STEP = 1e-6
+"""Seconds between the ranks of two sign-ins at least; what a float of today can tell apart."""
 
 
 class Admission(enum.Enum):
@@ -33,9 +39,11 @@ class Admission(enum.Enum):
     """Somebody has ended it, or the user has more sessions than may be and it is the oldest."""
     REPLACED = enum.auto()
     """It is in, and another request has replaced its token, whose answer has the newer cookie."""
+    BEHIND = enum.auto()
+    """It would be the oldest, by a clock that went back: it is to begin anew, as the newest."""
 
 
-ADMITTED, FENCED, ENDED, REPLACED = Admission
+ADMITTED, FENCED, ENDED, REPLACED, BEHIND = Admission
 
 
 class Entrance(NamedTuple):
@@ -47,13 +55,14 @@ class Entrance(NamedTuple):
     """The change that lists it."""
     authenticated: float
     """Unix time in seconds at which the user proved who he is."""
-    is_listed: bool
-    """Whether it is listed already, so that nothing need be written."""
+    renews: bool
+    """Whether it is listed already, so that the user has no more sessions than before."""
     at: float
     """Unix time in seconds from which a fence stops it."""
     began: float | None
     """The same by the monotonic clock, for a sign-in."""
-    label: str | None
+    deeds: Set[Deed]
+    """What its own request has done: such a fence stops it not."""
 
 
 def is_unlisted(record: Record) -> bool:
@@ -81,19 +90,20 @@ class Admissions:
         self._max_per_user = max_per_user
         self._keep_agent = keep_agent
         self._keep_address = keep_address
+        self._rank = 0.0  # of the last sign-in
 
     def of_new(self, pending: Pending, record: Record) -> Entrance | None:
         """Return how a session comes in that begins; `None` if it is nobody's."""
         if record.user is None:
             return None
-        return self._sign_in(pending, record.user, record, record.created, is_listed=False)
+        return self._sign_in(pending, record.user, record, record.created, renews=False)
 
     def of_rotated(self, pending: Pending, saved: Record, now: float) -> Entrance | None:
         """Return how a session comes in whose token is replaced; `None` if it is in."""
         if not pending.signs_in or pending.user is None:
             return self.of_unlisted(pending, saved)
-        is_listed = saved.user == pending.user and not is_unlisted(saved)
-        return self._sign_in(pending, pending.user, saved, now, is_listed=is_listed)
+        renews = saved.user == pending.user and not is_unlisted(saved)
+        return self._sign_in(pending, pending.user, saved, now, renews=renews)
 
     def of_unlisted(self, pending: Pending, saved: Record) -> Entrance | None:
         """Return how a session from before there was a list comes in; `None` for any other."""
@@ -101,7 +111,7 @@ class Admissions:
         if user is None or saved.authenticated:
             return None
         join = self._join(user, saved, began, pending.presented, None)
-        return Entrance(saved.id, user, join, began, False, began, None, None)
+        return Entrance(saved.id, user, join, began, False, began, None, frozenset())
 
     async def write(
         self, change: Change, entrance: Entrance | None, since: float
@@ -112,9 +122,8 @@ class Admissions:
         """
         if entrance is None:
             return await self._gateway.write(change, since), ADMITTED
-        changes = [change] if entrance.is_listed else [change, entrance.join]
         try:
-            outcomes = await self._gateway.write_all(changes, since)
+            outcomes = await self._gateway.write_all([change, entrance.join], since)
         except SessionUnavailable:
             await self._users.repair(entrance.user, since)
             raise
@@ -146,8 +155,9 @@ class Admissions:
             if own is None:
                 return ENDED
             if entrance.id in listing.entries:
-                if not await self._within_bound(entrance, listing, since):
-                    return ENDED
+                admission = await self._bounded(entrance, listing, since)
+                if admission is not ADMITTED:
+                    return admission
                 is_last = secret_hash is None or compare_digest(own.secret_hash, secret_hash)
                 return ADMITTED if is_last else REPLACED
             # Who ends a session takes it from the list only afterwards: the list was lost.
@@ -165,34 +175,44 @@ class Admissions:
         await self._users.end(entrance.user, (entrance.id,), (), kind, since)
 
     def _sign_in(
-        self, pending: Pending, user: str, record: Record, now: float, *, is_listed: bool
+        self, pending: Pending, user: str, record: Record, now: float, *, renews: bool
     ) -> Entrance:
-        presented, label = pending.presented, pending.label
-        join = self._join(user, record, now, presented, label)
-        began = presented.began
-        return Entrance(record.id, user, join, now, is_listed, presented.at, began, label)
+        presented = pending.presented
+        # The sign-ins of this process are in order also where its clock stands still or goes back.
+        self._rank = max(now, self._rank + STEP)
+        join = self._join(user, record, now, presented, pending.label, self._rank)
+        at, began, deeds = presented.at, presented.began, presented.deeds
+        return Entrance(record.id, user, join, now, renews, at, began, deeds)
 
     def _stops(self, fence: Fence, entrance: Entrance) -> bool:
         if entrance.began is None:
             return fence.keep != entrance.id and fence.stops(entrance.at, None)
-        return fence.stops(entrance.at, entrance.began) and not raised_here(fence.key)
+        return fence.stops(entrance.at, entrance.began) and fence.key not in entrance.deeds
 
-    async def _within_bound(self, entrance: Entrance, listing: Listing, since: float) -> bool:
-        """Return whether the session stays, where the user may not have so many."""
-        user, users, label = entrance.user, self._users, entrance.label
-        entry = listing.entries[entrance.id]
-        if label is not None and entry.text("label") != label:
-            await users.write(user, user_record.rename(user, entry, label), since)
-        if len(listing.entries) <= self._max_per_user:
-            return True
+    async def _bounded(self, entrance: Entrance, listing: Listing, since: float) -> Admission:
+        """Return what becomes of the session where the user may not have so many.
+
+        What ends others has one rank for ever, and is among the newest: of sign-ins at the same
+        time, the newest of all is ended by none. So one that renews its rank ends no other, one
+        that is too old ends itself only, and one that gets a later rank is a session of its own.
+        """
+        user, users, own = entrance.user, self._users, entrance.id
+        if entrance.renews or len(listing.entries) <= self._max_per_user:
+            return ADMITTED
         alive, absent = await users.alive(user, listing.entries, since)
-        over = max(0, len(alive) - self._max_per_user)
-        oldest = by_age(alive, listing)[:over]
+        in_order = by_age(alive, listing)
+        oldest = in_order[: max(0, len(alive) - self._max_per_user)]
+        if own in oldest:
+            newest = listing.entries[in_order[-1]].rank
+            if entrance.began is not None and newest > max(entrance.authenticated, self._rank) + 1:
+                self._rank = newest
+                return BEHIND
+            oldest = [own]
         lost = users.lost(absent, listing)
         if oldest or lost:
             since_then = after(since, [*listing.entries])
             await users.end(user, oldest, lost, EventKind.LIMITED, since_then)
-        return entrance.id not in oldest and any(record.id == entrance.id for record in alive)
+        return ADMITTED if own in in_order and own not in oldest else ENDED
 
     def _join(
         self,
@@ -201,6 +221,7 @@ class Admissions:
         now: float,
         presented: Presented,
         label: str | None,
+        rank: float | None = None,
     ) -> Update:
         shown = {"label": label}
         client = presented.client
@@ -209,7 +230,7 @@ class Admissions:
         if client is not None and self._keep_address:
             shown["address"] = client.remote_ip
         until = record.created + self._timeouts.lifetime
-        return user_record.join(user, record.id, self._cookie, now, until, shown)
+        return user_record.join(user, record.id, self._cookie, now, until, shown, rank)
 
 
 def fenced() -> SessionConflict:

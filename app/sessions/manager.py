@@ -17,6 +17,7 @@ from app.sessions.commits import Commits
 from app.sessions.cookie import Cookie
 from app.sessions.cookie_warnings import CookieWarnings
 from app.sessions.counters import Counters
+from app.sessions.deeds import begin_deeds
 from app.sessions.endings import Endings
 from app.sessions.errors import ConfigurationError
 from app.sessions.events import EventKind, Events, Listener
@@ -33,7 +34,7 @@ from app.sessions.recognition import (
 )
 from app.sessions.records import Records
 from app.sessions.rotation import Undoer
-from app.sessions.session import Session
+from app.sessions.session import Session, kept_id
 from app.sessions.stage import Stage
 from app.sessions.timeouts import Timeouts
 from app.sessions.users import Device, Users
@@ -179,7 +180,7 @@ class SessionManager:
         `SessionUnavailable`. The store is asked only for what has the form of a token.
         """
         self._gateway.closed = False  # for whoever begins now, it is opened again
-        now, began = self.clock(), time.monotonic()
+        now, began, deeds = self.clock(), time.monotonic(), begin_deeds()
         stage = Stage.READ_ONLY if read_only else Stage.OPEN
         has_cookie, tokens = (False, []) if header is None else self.cookie.find(header)
         if not tokens:
@@ -189,7 +190,9 @@ class SessionManager:
                 outcome = "several"
             self._loads[outcome] += 1
             has_cookie = has_cookie and not withheld  # a removal would hit the one kept back
-            presented = Presented(now, has_cookie, over_tls, withheld, 0.0, (), None, began, client)
+            presented = Presented(
+                now, has_cookie, over_tls, withheld, 0.0, (), None, began, client, deeds
+            )
             return Session(self, None, presented, stage)
         since = began - waited
         several: tuple[Record, ...] = ()
@@ -211,7 +214,9 @@ class SessionManager:
         waited = time.monotonic() - began
         if standing is CURRENT and record is not None:
             self._loads["hit"] += 1
-            presented = Presented(now, has_cookie, over_tls, False, waited, (), None, began, client)
+            presented = Presented(
+                now, has_cookie, over_tls, False, waited, (), None, began, client, deeds
+            )
             touch_due = self.timeouts.extension(record, now) is not None
             return Session(self, record, presented, stage, touch_due)
         expired = record is not None and not self.timeouts.is_alive(record, now)
@@ -224,7 +229,7 @@ class SessionManager:
                 stage = Stage.REPLACED
         has_cookie = has_cookie and not withheld
         presented = Presented(
-            now, has_cookie, over_tls, withheld, waited, several, replaced, began, client
+            now, has_cookie, over_tls, withheld, waited, several, replaced, began, client, deeds
         )
         return Session(self, None, presented, stage)
 
@@ -248,10 +253,10 @@ class SessionManager:
         """End every session of *user* but *keep*; return how many there were.
 
         A sign-in that began before is stopped, too: it is answered 409. One of the same request
-        that comes afterwards goes on. Raises as `devices` does.
+        that comes afterwards goes on. It ends sessions of this manager's only: of several managers,
+        over one store or more, ask each. Raises as `devices` does.
         """
-        kept = None if keep is None or keep.id is None else token.record_id(keep.id)
-        return await self.users.sign_out_everywhere(user, kept)
+        return await self.users.sign_out_everywhere(user, kept_id(keep))
 
     async def ended(self, keys: Sequence[Key]) -> set[Key]:
         """Return those of *keys* that open nothing by now.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from app.sessions.cookie import Cookie
+from app.sessions.deeds import Deed
 from app.sessions.users import Users
 from stores.contract import JSON, Record
 
@@ -42,6 +43,8 @@ class Presented(NamedTuple):
     began: float = 0.0
     """The moment (`time.monotonic`) at which it began to be loaded."""
     client: Client | None = None
+    deeds: Set[Deed] = frozenset()
+    """What the request itself has done to the sessions of users, in whichever of its tasks."""
 
     def __repr__(self) -> str:
         return "<Presented>"

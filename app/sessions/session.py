@@ -9,7 +9,7 @@ from app.sessions.errors import NotAuthenticated, SessionCommitted
 from app.sessions.flash import Flash, add_flash, shown_flashes
 from app.sessions.saving import is_unsaved, save
 from app.sessions.stage import COMMITTED, OPEN, REPLACED, refuse_cookie
-from app.sessions.user_record import check_label, check_user
+from app.sessions.user_record import check_id, check_label, check_user
 from app.sessions.users import Device
 from app.sessions.working_copy import WorkingCopy, proof_of
 
@@ -185,6 +185,7 @@ class Session(WorkingCopy):
         """
         self._refuse_change(begins=False)
         user = self._user
+        check_id(id, "sign_out_device()")
         if user is None:
             return False
         if id == self.id and self._stage is OPEN:
@@ -201,7 +202,11 @@ class Session(WorkingCopy):
         ended this session meanwhile: the others go on then.
         """
         self._refuse_change(begins=False)
-        refuse_cookie(self._stage, "sign_out_others()")
+        refuse_cookie(
+            self._stage,
+            "sign_out_others()",
+            "call manager.sign_out_everywhere(user, keep=self.session)",
+        )
         user, users = self._user, self._manager.users
         if user is None:
             return 0
@@ -249,3 +254,15 @@ class Session(WorkingCopy):
         if record is not None:
             self._begin(record)
         return record is not None
+
+
+def kept_id(keep: Session | None) -> bytes | None:
+    """Return the id of the record of the session to *keep*. Raises `TypeError` for what is none."""
+    if keep is None:
+        return None
+    if not isinstance(keep, Session):
+        raise TypeError(
+            "sign_out_everywhere() takes the session itself, keep=self.session, "
+            f"not {type(keep).__name__}"
+        )
+    return None if keep.id is None else token.record_id(keep.id)

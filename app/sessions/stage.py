@@ -44,13 +44,16 @@ def refuse_change(stage: Stage, retry_after: int) -> None:
         )
 
 
-def refuse_cookie(stage: Stage, what: str) -> None:
-    """Raise unless the response can still take a cookie, which *what* needs."""
+def refuse_cookie(stage: Stage, what: str, way_out: str = "do it in a request") -> None:
+    """Raise unless the response can still take a cookie, which *what* needs.
+
+    *way_out* is what to do on an open WebSocket.
+    """
     if stage is HEAD_SENT:
         raise SessionCommitted(
             f"{what} needs a cookie, but the response has begun; do it before flush()"
         )
     if stage is ON_SOCKET:
         raise SessionCommitted(
-            f"{what} needs a cookie, which an open WebSocket cannot send; do it in a request"
+            f"{what} needs a cookie, which an open WebSocket cannot send; {way_out}"
         )

@@ -44,6 +44,8 @@ class Entry(NamedTuple):
     id: bytes
     signed_in: float
     """Unix time in seconds."""
+    rank: float
+    """The order of the sign-ins: that time, or a later one where it would not tell the order."""
     shown: Mapping[str, JSON]
     """"agent", "address" and "label", where they are known, among what else is kept."""
 
@@ -105,6 +107,12 @@ def check_user(user: object, what: str) -> str:
     return user
 
 
+def check_id(id: object, what: str) -> None:
+    """Raise `TypeError` unless *id* may be a session's public id, as *what* takes it."""
+    if type(id) is not str:
+        raise TypeError(f"{what} takes a session's id as a str, not {type(id).__name__}")
+
+
 def check_label(label: object) -> None:
     """Raise `TypeError` or `ValueError` unless *label* is `None` or a short text."""
     if label is None:
@@ -127,21 +135,23 @@ def blank(user: str, now: float, expires: float) -> Record:
 
 
 def join(
-    user: str, id: bytes, cookie: str, now: float, until: float, shown: Mapping[str, str | None]
+    user: str,
+    id: bytes,
+    cookie: str,
+    now: float,
+    until: float,
+    shown: Mapping[str, str | None],
+    rank: float | None = None,
 ) -> Update:
     """Return the change that lists session *id*, signed in *now*, which ends *until* then.
 
-    *cookie* is the name of its manager's; *shown* is what `Entry.shown` says.
+    *cookie* is the name of its manager's; *shown* and *rank* are what `Entry` says of them.
     """
     entry: dict[str, JSON] = {"in": now, "until": until, "cookie": cookie}
+    if rank is not None and rank != now:
+        entry["rank"] = rank
     entry.update((name, value) for name, value in shown.items() if value is not None)
     return _update(user, {token.public_id(id): entry}, now, until)
-
-
-def rename(user: str, entry: Entry, label: str) -> Update:
-    """Return the change of a listed session's label."""
-    named = {token.public_id(entry.id): {**entry.shown, "label": label}}
-    return Update(id_of(user), named, limit=LIMIT)
 
 
 def leave(user: str, ids: Iterable[bytes], fences: Iterable[str] = ()) -> Update:
@@ -187,8 +197,10 @@ def read(record: Record | None, cookie: str | None) -> Listing:
             continue
         id, signed_in = token.record_id(key), value.get("in")
         if id is not None and _is_number(signed_in):
+            rank = value.get("rank")
+            rank = clamped(rank if _is_number(rank) else signed_in)
             # Left out, a garbled one would outlive a sign-out everywhere.
-            entries[id] = Entry(id, clamped(signed_in), value)
+            entries[id] = Entry(id, clamped(signed_in), rank, value)
     return Listing(entries, fences)
 
 

@@ -6,11 +6,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from app.sessions import token, user_record
+from app.sessions.deeds import forget_old_deeds, note
 from app.sessions.endings import Endings
 from app.sessions.errors import SessionUnavailable
 from app.sessions.events import EventKind
@@ -27,9 +27,6 @@ CHUNK = 250
 
 MAX_TRIES = 5
 """Tries at writing to a user's record, which others may fill or lose meanwhile."""
-
-MAX_NOTED = 16
-"""Fences and ends that a task remembers as its own."""
 
 
 class Device(NamedTuple):
@@ -50,21 +47,6 @@ class Device(NamedTuple):
     label: str | None
     current: bool
     """Whether it is the session that asks."""
-
-
-# What the task that runs, so a request, has done itself.
-_fences: ContextVar[tuple[str, ...]] = ContextVar("fences", default=())
-_ended: ContextVar[tuple[bytes, ...]] = ContextVar("ended", default=())
-
-
-def raised_here(fence: str) -> bool:
-    """Tell whether the request that runs has raised the fence of this key itself."""
-    return fence in _fences.get()
-
-
-def ended_here(id: bytes) -> bool:
-    """Tell whether the request that runs has ended this session as one of a user's."""
-    return id in _ended.get()
 
 
 class Users:
@@ -105,8 +87,8 @@ class Users:
         For an id of somebody else's, or of nobody's, the store is asked the same.
         """
         user_record.check_user(user, "sign_out()")
-        if type(id) is not str:
-            raise TypeError(f"sign_out() takes a session's id as a str, not {type(id).__name__}")
+        user_record.check_id(id, "sign_out()")
+        forget_old_deeds()
         listing = await self.listing(user, since)
         wanted = token.record_id(id)
         if wanted is None or wanted not in listing.entries:
@@ -191,7 +173,7 @@ class Users:
             chunk = ids[start : start + CHUNK]
             ends: list[Change] = [Delete(id) for id in chunk]
             await self._gateway.write_all(ends, None if start else since)
-            _ended.set((*_ended.get(), *chunk)[-MAX_NOTED:])
+            note(chunk)
             for id in chunk:
                 self._endings.tell(id)
                 if kind is not None:
@@ -222,6 +204,7 @@ class Users:
 
     async def raise_fence(self, user: str, keep: bytes | None, since: float | None = None) -> None:
         """Stop the sign-ins of *user* that began before now, but not the session *keep*."""
+        forget_old_deeds()
         now = self._clock()
         # A session that is not listed yet, for it is from before there was a list, looks later.
         until = now + max(self._timeouts.lifetime, user_record.FENCE_KEPT)
@@ -229,7 +212,7 @@ class Users:
         for _ in range(MAX_TRIES):
             outcome = await self.write(user, fence, since)
             if outcome is Outcome.DONE:
-                _fences.set((*_fences.get(), key)[-MAX_NOTED:])
+                note((key,))
                 return
             await self.make_room(user, () if keep is None else (keep,), since)
         raise SessionUnavailable("the list of a user's sessions is full")
@@ -280,7 +263,7 @@ def after(since: float | None, ids: Sequence[bytes]) -> float | None:
 def by_age(alive: Iterable[Record], listing: Listing) -> list[bytes]:
     """Return the ids of *alive*, the earliest sign-in first: the same order for everybody."""
     entries = [listing.entries[record.id] for record in alive]
-    return [entry.id for entry in sorted(entries, key=lambda entry: (entry.signed_in, entry.id))]
+    return [entry.id for entry in sorted(entries, key=lambda entry: (entry.rank, entry.id))]
 
 
 def _utc(seconds: float) -> datetime:

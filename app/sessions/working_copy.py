@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from app.sessions.deeds import go_on_with
 from app.sessions.delta import DeltaMapping
 from app.sessions.pending import Keeper, Presented
 from app.sessions.recognition import GRACE, grace_left
@@ -238,9 +239,15 @@ def waited(copy: WorkingCopy) -> float:
 
 
 def go_along(copy: WorkingCopy, first: WorkingCopy) -> None:
-    """Let *copy*, which was just loaded, wait for its store in the time that *first* has."""
+    """Let *copy*, which was just loaded, be one of the request of *first*: in its time, too."""
     copy._first = first
     first._waited += copy._presented.waited
+    copy._presented = copy._presented._replace(deeds=first._presented.deeds)
+
+
+def go_on(copy: WorkingCopy) -> None:
+    """Let what the request does belong to *copy*, rather than to another that was loaded."""
+    go_on_with(copy._presented.deeds)
 
 
 def discard(copy: WorkingCopy) -> None:

@@ -9,6 +9,7 @@ from hmac import compare_digest
 
 from app.sessions import token, values
 from app.sessions.admission import (
+    BEHIND,
     ENDED,
     FENCED,
     Admission,
@@ -29,7 +30,6 @@ from app.sessions.recognition import GRACE, REPLACED, UNKNOWN, grace_left
 from app.sessions.rotation import Undoer, may_continue, rotate
 from app.sessions.size import check_size
 from app.sessions.timeouts import Timeouts
-from app.sessions.users import ended_here
 from stores.contract import Create, Outcome, Record, Update
 
 MAX_ROTATIONS = 20
@@ -161,6 +161,11 @@ class Writer:
                 else:
                     await self._undoer.undo_now(saved, update, rotation, since)
                 raise fenced()  # it stays listed: what is another's, readers pass over
+            if entrance is not None and admission is BEHIND:
+                await self._admissions.remove(entrance, None, since)
+                ended = pending.presented._replace(several=())
+                anew = pending._replace(presented=ended, record=None, changed={**record.data})
+                return await self._replace(anew, False, since)
             if outcome is Outcome.DONE:
                 self._events.tell(_kind_of(pending), saved.id, pending.user)
                 if admission is Admission.REPLACED:
@@ -175,7 +180,7 @@ class Writer:
             if found is None or not self._timeouts.is_alive(found, self._clock()):
                 self._endings.tell(saved.id)
                 was_alive = self._timeouts.is_alive(found or saved, self._clock())
-                if not pending.signs_in or (was_alive and not ended_here(saved.id)):
+                if not pending.signs_in or (was_alive and saved.id not in pending.presented.deeds):
                     return Saved(None, gone=True)
                 # It expired; nobody ended it, so that the sign-in begins a session of its own.
                 return await self._replace(pending._replace(record=None), False, since)
@@ -257,8 +262,10 @@ class Writer:
         if entrance is not None and admission is ENDED:
             await self._turn_away(entrance, admission, since)
             return None
-        if entrance is not None and admission is FENCED:
+        if entrance is not None and admission in (FENCED, BEHIND):
             await self._admissions.remove(entrance, None, since)
+            if admission is BEHIND:
+                return await self._create(pending, since)
             raise fenced()
         return record, secret
 

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Mapping
+from contextvars import Context
 from typing import Any, NamedTuple
 
 from app import Session, SessionManager
@@ -65,4 +66,5 @@ def record_id(session: Session) -> bytes:
 
 async def everywhere(manager: SessionManager, user: str, keep: Session | None = None) -> int:
     """Say "everywhere" in a request of its own."""
-    return await asyncio.ensure_future(manager.sign_out_everywhere(user, keep))
+    saying = manager.sign_out_everywhere(user, keep)
+    return await asyncio.get_running_loop().create_task(saying, context=Context())

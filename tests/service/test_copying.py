@@ -98,7 +98,7 @@ async def test_a_record_that_is_refused_is_nobody_elses(pair: Pair) -> None:
     page = await page_of(source, *records)
 
     class Picky(MemoryStore):
-        async def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        async def write(self, changes: Sequence[Change]) -> Sequence[Outcome | StoreUnavailable]:
             for change in changes:
                 if change.id == records[7].id:
                     raise StoreUnavailable("no such value")

@@ -254,3 +254,28 @@ async def test_an_entry_with_no_date_is_seen_and_ended(clock: FakeClock, when: f
     (device,) = await manager.devices(user)
     assert device.signed_in.year in (1, 9999)
     assert await manager.sign_out_everywhere(user) == 1
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("cart", [{}, {"cart": 1}])
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_the_latest_sign_in_stays_whatever_the_clock_says(
+    any_store: Store, clock: FakeClock, opened: Any, cart: dict[str, Any], restarts: bool
+) -> None:
+    """It stands still, or went back, also in another process."""
+    manager = SessionManager(any_store, max_per_user=1, clock=clock)
+    async with opened:
+        user, before = new_user(), None
+        for back in (0, 0, 0, 3600, -60):
+            if restarts and back:
+                manager = SessionManager(any_store, max_per_user=1, clock=clock)
+            clock.advance(-back)
+            session = await manager.load(None)
+            session.update(cart)
+            cookie = await session.commit()
+            cookie, _ = await sign_in(manager, user, cookie)
+            found = await manager.load(header_of(cookie))
+            assert (found.user, dict(found)) == (user, cart)
+            assert await user_of(manager, before) is None
+            assert [d.id for d in await manager.devices(user)] == [found.id]
+            before = cookie

@@ -15,10 +15,12 @@ from app import (
     Group,
     NotAuthenticated,
     Route,
+    SessionCommitted,
     SessionManager,
     SessionReadOnly,
 )
 from app.sessions.user_record import MAX_LABEL
+from app.sessions.working_copy import move_to_socket
 from stores import MemoryStore, Store
 from tests.helpers.clock import FakeClock
 from tests.helpers.cookies import header_of
@@ -50,16 +52,6 @@ class Devices(Page):
         self.write(json.dumps({"ended": ended, "devices": found}, default=str))
 
 
-class Password(Page):
-    """Changes the password: everywhere else is over, and this client signed in anew."""
-
-    async def get(self) -> None:
-        user = self.session.user
-        assert user is not None
-        await self.session_policy.manager.sign_out_everywhere(user)  # type: ignore[union-attr]
-        self.session.sign_in(user)
-
-
 class SlowSignIn(Page):
     """Signs in when ?user= is released."""
 
@@ -76,7 +68,6 @@ ROUTES = Group(
     "/",
     Route("sign-in", SignIn),
     Route("devices", Devices),
-    Route("password", Password),
     Route("slow", SlowSignIn),
     Route("socket", talk()),
     Group("look", Route("devices", Devices), read_only=True),
@@ -107,19 +98,6 @@ async def test_two_browsers_end_each_other(serve: Serve, any_store: Store) -> No
     assert len(await devices(thief, "?others=1")) == 1
     assert await devices(here) == []
     assert await closing_code(socket) == 1008  # its token was replaced
-
-
-@pytest.mark.gen_test(timeout=30)
-async def test_a_changed_password_leaves_the_one_who_changed_it(
-    serve: Serve, any_store: Store
-) -> None:
-    site, user = serve(ROUTES, SessionManager(any_store)), new_user()
-    here, there = site.browser(), site.browser()
-    for browser in (here, there):
-        await browser.text(f"/sign-in?user={user}")
-    await here.text("/password")
-    assert len(await devices(here)) == 1
-    assert await devices(there) == []
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -188,6 +166,11 @@ async def test_ending_devices_is_refused_where_nothing_is_saved() -> None:
     for act in (session.sign_out_others(), session.sign_out_device("x" * 22)):
         with pytest.raises(SessionReadOnly):
             await act
+    session = await manager.load(str(cookie).partition(";")[0])
+    move_to_socket(session)
+    way_out = r"sign_out_others\(\) .*; call manager\.sign_out_everywhere\(user, keep="
+    with pytest.raises(SessionCommitted, match=way_out):
+        await session.sign_out_others()
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -243,6 +226,10 @@ async def test_what_is_no_name_id_or_label_is_refused() -> None:
             await manager.sign_out(user, "")
     with pytest.raises(TypeError, match="takes a session's id as a str"):
         await manager.sign_out("ada", None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"sign_out_device\(\) takes a session's id"):
+        await session.sign_out_device(None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"takes the session itself, keep=self.session, not str"):
+        await manager.sign_out_everywhere("ada", keep="x" * 22)  # type: ignore[arg-type]
     for label in (7, "x" * (MAX_LABEL + 1), "\ud800"):
         with pytest.raises((TypeError, ValueError), match="label"):
             session.sign_in("ada", label=label)  # type: ignore[arg-type]
@@ -250,17 +237,22 @@ async def test_what_is_no_name_id_or_label_is_refused() -> None:
 
 
 @pytest.mark.gen_test
-async def test_signing_in_again_keeps_when_and_changes_the_label(clock: FakeClock) -> None:
+async def test_signing_in_again_says_anew_when_and_where(clock: FakeClock) -> None:
+    """`confirm()` is no sign-in, and says nothing anew."""
     manager = SessionManager(MemoryStore(), clock=clock)
-    cookie, session = await sign_in(manager, "ada", label="desk", client=client("Mozilla"))
+    cookie, session = await sign_in(manager, "ada", label="desk", client=client("Old/1"))
     (before,) = await session.devices()
     clock.advance(60)
-    cookie, session = await sign_in(manager, "ada", cookie)
-    assert [d.label for d in await session.devices()] == ["desk"]
-    cookie, session = await sign_in(manager, "ada", cookie, label="chair")
+    cookie, session = await sign_in(manager, "ada", cookie, label="chair", client=client("New/2"))
     (after,) = await session.devices()
-    assert after.last_seen - before.last_seen == timedelta(seconds=60)
-    assert after == before._replace(label="chair", last_seen=after.last_seen, expires=after.expires)
+    assert (after.id, after.label, after.agent) == (before.id, "chair", "New/2")
+    assert after.signed_in - before.signed_in == timedelta(seconds=60)
+    clock.advance(60)
+    session.confirm()
+    await session.commit()
+    (confirmed,) = await session.devices()
+    assert (confirmed.signed_in, confirmed.label) == (after.signed_in, "chair")
+    assert session.authenticated == after.signed_in + timedelta(seconds=60)
 
 
 @pytest.mark.gen_test(timeout=30)

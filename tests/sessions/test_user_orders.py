@@ -188,6 +188,29 @@ async def test_of_two_sign_ins_at_a_limit_of_one_one_stays(
 
 
 @pytest.mark.gen_test(timeout=120)
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_a_sign_in_anew_beside_another_at_the_limit(in_orders: InOrders, limit: int) -> None:
+    """One under a session that is listed, which is the newest by that, and one more: never both
+    end."""
+
+    async def scenario(world: World) -> str:
+        cookie, _ = await world.begin(world.user)
+        old = [await world.begin(world.user) for _ in range(limit - 1)]
+        again, other = await world.order.run(world.sign_in(cookie), world.sign_in())
+        for signed in (again, other):
+            assert signed is None or isinstance(signed, str), signed
+        live = await world.live()
+        assert 1 <= len(live) <= limit
+        stay = [await world.opens(each) for each in (again, other)]
+        assert any(stay)
+        assert len(live) == sum(stay) + sum([await world.opens(c) for c, _ in old])
+        return str(stay)
+
+    counts = await in_orders(scenario, max_per_user=limit)
+    assert counts.total() >= 6
+
+
+@pytest.mark.gen_test(timeout=120)
 async def test_two_sign_ins_below_the_limit_both_stay(in_orders: InOrders) -> None:
     async def scenario(world: World) -> str:
         signed = await world.order.run(world.sign_in(), world.sign_in())

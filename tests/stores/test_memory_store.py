@@ -38,7 +38,7 @@ async def test_a_full_store_evicts_the_least_recently_used(
         await store.write([Create(d)])
     assert set(await store.load([a.id, b.id, c.id, d.id])) == {a.id, b.id, d.id}
     assert len(store) == 3
-    assert "the memory store is full (3 sessions, " in caplog.text
+    assert "the memory store is full (3 sessions, 0 users' lists, " in caplog.text
 
 
 @pytest.mark.gen_test
@@ -144,7 +144,7 @@ async def test_sweeps_go_step_by_step_between_other_changes() -> None:
 
 @pytest.mark.parametrize("bound", [0, 1.5, float("nan"), "5", None, True], ids=repr)
 def test_a_bound_that_is_none_is_refused(bound: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"max_sessions is .*: give a whole number, 1 at "):
+    with pytest.raises(ConfigurationError, match=r"max_sessions is .*: give a whole number, 2 at "):
         MemoryStore(max_sessions=bound)
     with pytest.raises(ConfigurationError, match=r"max_bytes is .*: give a whole number, 1024 at "):
         MemoryStore(max_bytes=bound)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from app import SessionManager
+from app import ConfigurationError, SessionManager, SessionUnavailable
 from app.sessions import token, user_record
 from stores import MemoryStore
 from stores.contract import NO_SECRET, Create, Record
@@ -78,9 +76,49 @@ async def test_a_fence_is_kept_as_long_as_there_is_place() -> None:
     manager = SessionManager(store)
     await manager.sign_out_everywhere("ada")
     for _ in range(100):
-        await store.write([Create(make_record(user=os.urandom(4).hex()))])
+        await store.write([Create(make_record())])
     assert len(await listed(store, "ada")) == 1
     assert user_record.id_of("ada") in await store.load([user_record.id_of("ada")])
+
+
+@pytest.mark.gen_test
+async def test_lists_without_a_session_sign_nobody_out() -> None:
+    """A bot signs in, everywhere out, under many names: the others go on, and come in."""
+    store = MemoryStore(max_sessions=40)
+    manager = SessionManager(store)
+    before = {f"user-{n}": (await sign_in(manager, f"user-{n}"))[0] for n in range(5)}
+    for number in range(200):
+        bot = f"bot-{number}"
+        await sign_in(manager, bot)
+        await manager.sign_out_everywhere(bot)
+    for number in range(200):
+        await manager.sign_out_everywhere(f"nobody-{number}")
+    for number in range(5, 10):
+        before[f"user-{number}"] = (await sign_in(manager, f"user-{number}"))[0]
+    assert [await user_of(manager, cookie) for cookie in before.values()] == [*before]
+
+
+@pytest.mark.gen_test
+async def test_a_sign_in_that_finds_no_place_is_no_success() -> None:
+    """It is told that it was not saved, rather than answered without a cookie."""
+    store = MemoryStore(max_bytes=1024)
+    manager = SessionManager(store)
+    session = await manager.load(None)
+    session["large"] = "x" * 300
+    session.sign_in("ada")
+    with pytest.raises(SessionUnavailable):
+        await session.commit()
+    assert (await sign_in(manager, "ada"))[0] is not None
+
+
+@pytest.mark.gen_test
+async def test_the_smallest_store_takes_a_sign_in() -> None:
+    manager = SessionManager(MemoryStore(max_sessions=2))
+    for user in ("ada", "bob", "ada"):
+        cookie, _ = await sign_in(manager, user)
+        assert await user_of(manager, cookie) == user
+    with pytest.raises(ConfigurationError, match="max_sessions is 1: give a whole number, 2"):
+        MemoryStore(max_sessions=1)
 
 
 async def _all(store: MemoryStore) -> list[Record]:
