@@ -59,8 +59,7 @@ def look_before_the_write(patch: pytest.MonkeyPatch) -> None:
             return await before(admissions, change, None, since)
         listing = await admissions._users.listing(entrance.user, since)
         is_fenced = any(admissions._stops(fence, entrance) for fence in listing.fences)
-        changes = [change] if entrance.is_listed else [change, entrance.join]
-        outcomes = await admissions._gateway.write_all(changes, since)
+        outcomes = await admissions._gateway.write_all([change, entrance.join], since)
         return outcomes[0], FENCED if is_fenced else ADMITTED
 
     before = Admissions.write
