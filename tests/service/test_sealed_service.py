@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.process import Start, run, starting
+from tests.helpers.process import Start, run, starting, until
 
 OLD, NEW = (base64.b64encode(os.urandom(32)).decode() for _ in range(2))
 
@@ -43,6 +43,9 @@ def test_keys_from_a_file_seal_and_are_replaced(start: Start, tmp_path: Path, ke
     assert command.stdout.startswith("1 of 1 record sealed anew with key 2, ")
     alone = start("--port=0", store, SESSION_KEYS=f"2:{NEW}")
     assert alone.get("/sessions/get", cookie).body == "Lovelace"
+    plain = start("--port=0", store)
+    sentence = "handlers are shown the sealed text"
+    until(lambda: sentence in plain.log.read_text(), sentence)
     former = start("--port=0", store, SESSION_KEYS=f"1:{OLD}")
     assert former.get("/sessions/get", cookie).status == 503
     log = former.log.read_text()
