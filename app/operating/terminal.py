@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,9 @@ def ask(question: str) -> bool | None:
     # asyncio's own handler would leave Ctrl-C until the line is read.
     with _interruptible():
         print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+        # A Ctrl-C just before a read would wait for the end of the read.
+        while not select.select([sys.stdin], [], [], 0.1)[0]:
+            pass
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 

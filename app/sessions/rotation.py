@@ -113,14 +113,14 @@ class Undoer:
     ) -> None:
         """Undo *rotation*, which was made, before this returns.
 
-        Raises `SessionUnavailable`; it is undone in the background then.
+        What cannot be undone yet is undone in the background. Raises `SessionUnavailable`.
         """
         self.pending.setdefault(saved.id, []).append(Undo(saved, update, rotation))
         try:
             await self.settle(saved.id, since)
-        except (SessionUnavailable, asyncio.CancelledError):
-            self._begin()
-            raise
+        finally:
+            if saved.id in self.pending:
+                self._begin()
 
     def _begin(self) -> None:
         if not self._gateway.is_open:  # the request outlived the service

@@ -201,30 +201,25 @@ class Session(WorkingCopy):
         saved at once. Raises as `commit` does, and `NotAuthenticated` (401) if another request has
         ended this session meanwhile: the others go on then.
         """
-        was_somebody = self._user is not None
         self._refuse_change(begins=False)
-        refuse_cookie(
-            self._stage,
-            "sign_out_others()",
-            "call manager.sign_out_everywhere(user, keep=self.session)",
-        )
-        self.regenerate()
+        way_out = "call manager.sign_out_everywhere(user, keep=self.session)"
+        refuse_cookie(self._stage, "sign_out_others()", way_out)
+        user, users = self._user, self._manager.users
+        if user is None:
+            return 0
         if self._signs_in:
             await self.commit()
-        user, saved, users = self._user, self._saved, self._manager.users
-        if user is None or saved is None:
-            if was_somebody:
-                raise NotAuthenticated(
-                    "sign_out_others() was called, and this session ended meanwhile",
-                    self._manager.cookie.name,
-                )
-            return 0
-        # First of all, so that whoever signs in under the present token keeps it not.
-        await self._ask(lambda since: users.raise_fence(user, saved.id, since))
-        self.regenerate()
-        await self.commit()
-        if self._saved is None:  # somebody has ended it meanwhile
-            return 0
+        saved = self._saved
+        if saved is not None:
+            # First of all, so that whoever signs in under the present token keeps it not.
+            await self._ask(lambda since: users.raise_fence(user, saved.id, since))
+            self.regenerate()
+            await self.commit()
+        if saved is None or self._saved is None:
+            raise NotAuthenticated(
+                "sign_out_others() was called, and this session ended meanwhile",
+                self._manager.cookie.name,
+            )
         return await self._ask(lambda since: users.end_all(user, saved.id, since))
 
     async def commit(self) -> str | None:

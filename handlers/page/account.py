@@ -6,21 +6,22 @@ from typing import cast
 
 from app import Application, Session
 from handlers.page.base import PageHandler, Refused
+from handlers.page.live import Live
 from handlers.page.words import short
+from handlers.sessions import DeleteSession, GetName, SetName
 
 MAX_LABEL = 60
 """Characters of a device's label."""
+
+OWN = (PageHandler, Live, GetName, SetName, DeleteSession)
+"""Handlers that open nothing to a user that was not open before."""
 
 
 class SignIn(PageHandler):
     """Signs in as anybody; an application would check a password first."""
 
     def post(self) -> None:
-        if opens_other_pages(self):
-            raise Refused(
-                "This application has other pages for signed-in users, "
-                "and the example must not open them to anybody."
-            )
+        refuse_beside_others(self)
         user = self.get_body_argument("user", "")
         label = self.get_body_argument("label", "")
         if not user:
@@ -47,17 +48,31 @@ class Confirm(PageHandler):
     """Takes the button's word that it is the user; an application would ask for the password."""
 
     def post(self) -> None:
+        refuse_beside_others(self)
         self.session.confirm()
         self.session.flash("Confirmed: it is you, under a new token.", "success")
         self.to_page("#account")
 
 
+def refuse_beside_others(handler: PageHandler) -> None:
+    """Raise `Refused` where the application has handlers of its own with these sessions."""
+    if opens_other_pages(handler):
+        raise Refused(
+            "This application has other pages that know who is signed in, "
+            "and the example must not open them to anybody."
+        )
+
+
 def opens_other_pages(handler: PageHandler) -> bool:
-    """Tell whether who signs in here could come in where users only may, and not just here."""
-    endpoints = cast(Application, handler.application).endpoints
+    """Tell whether who signs in here is somebody to other handlers, too.
+
+    A handler may look at the user by itself, so each that has these sessions counts.
+    """
+    assert handler.session_policy is not None
+    manager = handler.session_policy.manager
     return any(
-        endpoint.policy.authenticated and not issubclass(endpoint.route.handler, PageHandler)
-        for endpoint in endpoints
+        endpoint.policy.manager is manager and not issubclass(endpoint.route.handler, OWN)
+        for endpoint in cast(Application, handler.application).endpoints
     )
 
 

@@ -29,7 +29,7 @@ class RemoveValue(PageHandler):
     def post(self) -> None:
         try:
             name = json.loads(self.get_body_argument("name", ""))
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter of JSON that is nested without end
             raise Refused("The form could not be read. Nothing was changed.") from None
         if name in list(self.session):
             del self.session[name]

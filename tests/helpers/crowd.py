@@ -17,7 +17,7 @@ from stores import Store
 from stores.contract import Record
 from tests.helpers.crowd_history import CrowdHistory
 from tests.helpers.crowd_quiet import Quiet, wrong_when_quiet
-from tests.helpers.deeds import ENDING_ALL, GONE, NEVER, Deed
+from tests.helpers.deeds import GONE, NEVER, Deed
 from tests.helpers.doors import Door
 
 KINDS = {
@@ -42,13 +42,16 @@ SIGNED_OUT = {"sign-in": 60, "set": 10, "read": 5, "regenerate": 3, "everywhere"
 
 KEYS = "ab"
 
+AT_ONCE = 20
+"""Tokens that are presented at the same time when all is quiet."""
+
 
 class Client:
     """A browser of *user*: what it keeps."""
 
-    def __init__(self, user: str) -> None:
+    def __init__(self, user: str, token: str | None = None) -> None:
         self.user = user
-        self.token: str | None = None
+        self.token = token
         self.is_signed_in = False
 
 
@@ -239,12 +242,12 @@ class Crowd:
         """Present every token that was ever given, list all devices, read the whole store."""
         self._leaving = 0.0
         opened: dict[str, str | None] = {}
-        for value in self._tokens:
-            probe = Client("")
-            probe.token = value
-            deed = await self.do(probe, "read")
-            if deed.session is not None:
-                opened[deed.session] = deed.seen.get("@user")
+        tokens = list(self._tokens)
+        for start in range(0, len(tokens), AT_ONCE):
+            probes = [Client("", value) for value in tokens[start : start + AT_ONCE]]
+            for deed in await asyncio.gather(*(self.do(probe, "read") for probe in probes)):
+                if deed.session is not None:
+                    opened[deed.session] = deed.seen.get("@user")
         devices = [
             {user: [d.id for d in await door.manager.devices(user)] for user in self.users}
             for door in self.doors
@@ -255,11 +258,8 @@ class Crowd:
         """Return what must not be; *is_calm* says that no answer was ever lost."""
         await self.until_settled()
         quiet = await self.look_around(store)
-        history = CrowdHistory(self.deeds, max_per_user)
-        return [
-            *history.violations(),
-            *wrong_when_quiet(quiet, history, max_per_user, is_calm=is_calm),
-        ]
+        history = CrowdHistory(self.deeds, max_per_user, is_calm=is_calm)
+        return [*history.violations(), *wrong_when_quiet(quiet, history)]
 
     @property
     def counts(self) -> Counter[str]:
@@ -277,23 +277,3 @@ async def _kept(store: Store, users: Sequence[str]) -> dict[str, list[str]]:
         if page.after is None:
             return kept
         page = await store.scan(page.after)
-
-
-def report(crowd: Crowd, found: Sequence[str], seed: int) -> str:
-    """Return a text to reproduce a failure by, and what its first violation is about."""
-    words = {word.strip("#,") for word in found[0].split()} if found else set()
-    about = [d for d in crowd.deeds if str(d.number) in words]
-    ids = {word for word in words if len(word) == 22} | {d.presented for d in about}
-    ids.discard(None)
-    near = [d for d in crowd.deeds if d in about or {d.presented, d.id_set, d.target} & ids]
-    users = {d.user for d in near if d.user is not None}
-    near += [
-        d
-        for d in crowd.deeds
-        if d.user in users
-        and d not in near
-        and (d.kind in ENDING_ALL or d.signs_in)
-        and any(d.start < o.end and d.end > o.start for o in near if o.signs_in or o in about)
-    ]
-    lines = [f"seed {seed}: {len(found)} violations", *found[:20], "", "history:"]
-    return "\n".join([*lines, *map(str, sorted(near, key=lambda d: d.start))])

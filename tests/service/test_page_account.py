@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from tornado.web import RequestHandler
 
-from app import Group, Route, SessionManager
+from app import Cookie, Group, Route, SessionManager, SessionMixin
 from app.testing import Clock
 from configure import ROUTES
 from stores import MemoryStore, Store
 from tests.helpers.forms import flashes, heading, hidden, refusal, send, text
-from tests.helpers.pages import Kept
 from tests.helpers.site import Browser, Site
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0"
@@ -173,12 +175,37 @@ async def test_names_labels_and_agents_are_text(site: Site) -> None:
     assert f"{'a' * 60}… this one signed in" in text(page)
 
 
+class Own(SessionMixin, RequestHandler):
+    """Looks at its user by itself, as with Tornado's own decorator."""
+
+    def get(self) -> None:
+        self.write(f"{self.current_user}")
+
+
 @pytest.mark.gen_test
-async def test_it_opens_no_page_of_the_applications_own(serve: Callable[..., Site]) -> None:
-    """Who deploys it beside pages for users lets nobody in without a password."""
-    private = Group("private", Route("", Kept), sessions=True, authenticated=True)
+@pytest.mark.parametrize(
+    "flags", [{}, {"authenticated": True}, {"fresh": timedelta(minutes=15)}], ids=str
+)
+async def test_it_opens_no_page_of_the_applications_own(
+    serve: Callable[..., Site], flags: dict[str, Any]
+) -> None:
+    """Who deploys it beside pages of his own lets nobody in, and confirms nobody."""
+    private = Group("private", Route("", Own), sessions=True, **flags)
     browser = serve(Group("/", ROUTES, private), SessionManager(MemoryStore())).browser()
     assert "The example signs nobody in" in text(await browser.text("/"))
     status, sentence = await refusal(browser, "/page/sign-in", user="admin")
     assert (status, "must not open them to anybody" in sentence) == (400, True)
-    assert (await browser.get("/private")).code == 401
+    await browser.sign_in("ada")
+    before = dict(browser.cookies)
+    assert "Confirm that it is you" not in text(await browser.text("/"))
+    status, sentence = await refusal(browser, "/page/confirm")
+    assert (status, "must not open them to anybody" in sentence) == (400, True)
+    assert browser.cookies == before
+
+
+@pytest.mark.gen_test
+async def test_it_works_beside_pages_of_other_sessions(serve: Callable[..., Site]) -> None:
+    admin = SessionManager(MemoryStore(), cookie=Cookie(name="admin"))
+    others = (Group("admin", Route("", Own), sessions=admin), Route("about", RequestHandler))
+    site = serve(Group("/", ROUTES, *others), SessionManager(MemoryStore()))
+    assert "You are ada" in text(await sign_in(site.browser(), "ada"))

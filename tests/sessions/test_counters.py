@@ -264,7 +264,7 @@ async def test_what_a_sweep_removes_is_counted(clock: FakeClock) -> None:
     clock.advance(timedelta(days=2).total_seconds())
     await manager._gateway._sweeper.sweep()
     assert manager.counters.swept == 3
-    assert manager.counters.calls["sweep"].seconds.counts[0] >= 1
+    assert sum(manager.counters.calls["sweep"].seconds.counts) == 1
     await manager.close()
 
 

@@ -13,6 +13,7 @@ import pytest
 from app import (
     ConfigurationError,
     Group,
+    NotAuthenticated,
     Route,
     SessionCommitted,
     SessionManager,
@@ -22,7 +23,9 @@ from app.sessions.user_record import MAX_LABEL
 from app.sessions.working_copy import move_to_socket
 from stores import MemoryStore, Store
 from tests.helpers.clock import FakeClock
+from tests.helpers.cookies import header_of
 from tests.helpers.devices import client, new_user, sign_in
+from tests.helpers.opened import while_open
 from tests.helpers.pages import Page
 from tests.helpers.site import Browser, Site
 from tests.helpers.stores_for_tests import FaultyStore
@@ -137,6 +140,21 @@ async def test_nobody_has_devices_and_ends_none() -> None:
     assert await session.sign_out_others() == 0
     assert not session.live
     assert len(await manager.devices("ada")) == 1
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_who_was_ended_ends_no_others(any_store: Store) -> None:
+    """A request that loaded its session before it was revoked is 401, and the others go on."""
+    async with while_open(any_store):
+        manager, user = SessionManager(any_store), new_user()
+        cookie, revoked = await sign_in(manager, user)
+        _, other = await sign_in(manager, user)
+        thief = await manager.load(header_of(cookie))
+        assert await manager.sign_out(user, str(revoked.id))
+        with pytest.raises(NotAuthenticated):
+            await thief.sign_out_others()
+        assert thief._cookie is None
+        assert [d.id for d in await manager.devices(user)] == [other.id]
 
 
 @pytest.mark.gen_test

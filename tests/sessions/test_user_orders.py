@@ -20,6 +20,7 @@ from tests.helpers.cookies import header_of
 from tests.helpers.devices import record_id
 from tests.helpers.opened import while_open
 from tests.helpers.orders import Order, all_orders, in_these_orders, some_orders
+from tests.helpers.steps import PATIENCE
 from tests.helpers.user_worlds import Ticking, World
 
 ORDERS = int(os.environ.get("USER_ORDERS", "4"))
@@ -33,7 +34,14 @@ InOrders = Callable[..., Awaitable[Counter[str]]]
 
 
 @pytest.fixture
-def in_orders(any_store: Store, clock: Any, request: pytest.FixtureRequest) -> InOrders:
+def store(any_store: Store) -> Store:
+    """One store after another, which nobody here gives up."""
+    any_store.timeout = any_store.timeout and PATIENCE
+    return any_store
+
+
+@pytest.fixture
+def in_orders(store: Store, clock: Any, request: pytest.FixtureRequest) -> InOrders:
     """Run a scenario in every order of its calls; count, in memory, what it says of each."""
     where = {k: v for k, v in request.node.callspec.params.items() if k != "any_store"}
     name = f"{request.node.originalname} {where or ''}"
@@ -48,10 +56,10 @@ def in_orders(any_store: Store, clock: Any, request: pytest.FixtureRequest) -> I
             _found[name] = (await all_orders(MemoryStore(), once), counts.copy())
             print(f"{counts.total()} orders of {name}: {dict(counts)}")
         orders, in_memory = _found[name]
-        if any_store.timeout is not None:
+        if store.timeout is not None:
             step = max(1, len(orders) // ORDERS) if ORDERS else 1
-            async with while_open(any_store):
-                await in_these_orders(any_store, once, orders[::step])
+            async with while_open(store):
+                await in_these_orders(store, once, orders[::step])
         return in_memory
 
     return run
@@ -299,7 +307,7 @@ async def test_signing_out_the_others_beside_a_sign_in(in_orders: InOrders) -> N
 
 
 @pytest.mark.gen_test(timeout=120)
-async def test_two_sign_ins_beside_everywhere(any_store: Store, clock: Any) -> None:
+async def test_two_sign_ins_beside_everywhere(store: Store, clock: Any) -> None:
     async def scenario(order: Order) -> None:
         world = World(order, Ticking(clock()), max_per_user=1)
         one, two, _ = await order.run(world.sign_in(), world.sign_in(), world.everywhere())
@@ -307,21 +315,21 @@ async def test_two_sign_ins_beside_everywhere(any_store: Store, clock: Any) -> N
         assert not await world.opens(one)
         assert not await world.opens(two)
 
-    async with while_open(any_store):
+    async with while_open(store):
         await in_these_orders(
-            any_store, scenario, some_orders(100 if any_store.timeout is None else ORDERS)
+            store, scenario, some_orders(100 if store.timeout is None else ORDERS or 100)
         )
 
 
 @pytest.mark.gen_test(timeout=120)
-async def test_four_sign_ins_at_a_limit_of_two(any_store: Store, clock: Any) -> None:
+async def test_four_sign_ins_at_a_limit_of_two(store: Store, clock: Any) -> None:
     async def scenario(order: Order) -> None:
         world = World(order, Ticking(clock()), max_per_user=2)
         signed = await order.run(*(world.sign_in() for _ in range(4)))
         assert sum([await world.opens(cookie) for cookie in signed]) == 2
         assert len(await world.live()) == 2
 
-    async with while_open(any_store):
+    async with while_open(store):
         await in_these_orders(
-            any_store, scenario, some_orders(100 if any_store.timeout is None else ORDERS)
+            store, scenario, some_orders(100 if store.timeout is None else ORDERS or 100)
         )
