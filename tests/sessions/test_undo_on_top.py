@@ -70,7 +70,7 @@ async def scenario(processes: int, what: str) -> None:
 
     requests = [await managers[n % processes].load(former) for n in range(2)]
     if what == "look":  # a fence that is younger than both
-        await everywhere(plain, USER)  # another request
+        await everywhere(plain, USER)
     answers = []
     for request in requests:
         request.sign_in(USER)
