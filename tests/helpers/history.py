@@ -164,7 +164,10 @@ def _life(history: list[Operation], ended: dict[str, int]) -> Iterator[str]:
 
 
 def _replacing(id: str | None, history: list[Operation]) -> list[Operation]:
-    """Return what was acknowledged and makes a token of the session *id* useless."""
+    """Return what was acknowledged and makes a token of the session *id* useless.
+
+    A sign-in that another one overtook is sent no cookie, and has replaced the token all the same.
+    """
     kinds = ("regenerate", "sign-in", "sign-out")
     return [
         o
@@ -172,7 +175,7 @@ def _replacing(id: str | None, history: list[Operation]) -> list[Operation]:
         if o.done
         and (o.session == id or (o.kind == "sign-in" and o.id_set == id))
         and o.kind in kinds
-        and (o.ends or o.kind != "sign-in" or o.id_set == id)
+        and (o.ends or o.kind != "sign-in" or o.id_set in (id, None))
     ]
 
 

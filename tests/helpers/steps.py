@@ -176,11 +176,11 @@ class Held:
         return await self.release()
 
 
-async def until(condition: Callable[[], Any], what: str) -> None:
+async def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
     """Return when *condition* is true, looking again in each turn of the loop."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(seconds):
             while not condition():
                 await asyncio.sleep(0.001)
     except TimeoutError:
-        raise AssertionError(f"waited {PATIENCE} s for {what}") from None
+        raise AssertionError(f"waited {seconds} s for {what}") from None

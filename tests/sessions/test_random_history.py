@@ -110,7 +110,12 @@ class Run:
         await asyncio.gather(*(tab(client) for client in clients for _ in range(TABS)))
         for view in self.views:
             view.fate = lambda: DONE
-        await until(lambda: not any(s.application.unsettled for s in self.sites), "the undos")
+        # One that another sign-in covers waits for as long as that may be undone itself.
+        await until(
+            lambda: not any(s.application.unsettled for s in self.sites),
+            "the undos",
+            GRACE + PATIENCE,
+        )
         self._note_settled()
         for view in self.views:
             await view.arrive()
