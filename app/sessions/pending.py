@@ -84,6 +84,11 @@ class Pending(NamedTuple):
         """Whether there is something to begin a session with, where none goes on."""
         return self.user is not None or bool(self.changed)
 
+    def anew(self, data: Mapping[str, JSON]) -> Pending:
+        """Return the same of a session that begins with *data*, for the one before has ended."""
+        presented = self.presented._replace(several=())
+        return self._replace(presented=presented, record=None, changed={**data})
+
     def __repr__(self) -> str:
         return "<Pending>"
 

@@ -202,11 +202,8 @@ class Session(WorkingCopy):
         ended this session meanwhile: the others go on then.
         """
         self._refuse_change(begins=False)
-        refuse_cookie(
-            self._stage,
-            "sign_out_others()",
-            "call manager.sign_out_everywhere(user, keep=self.session)",
-        )
+        way_out = "call manager.sign_out_everywhere(user, keep=self.session)"
+        refuse_cookie(self._stage, "sign_out_others()", way_out)
         user, users = self._user, self._manager.users
         if user is None:
             return 0

@@ -163,9 +163,7 @@ class Writer:
                 raise fenced()  # it stays listed: what is another's, readers pass over
             if entrance is not None and admission is BEHIND:
                 await self._admissions.remove(entrance, None, since)
-                ended = pending.presented._replace(several=())
-                anew = pending._replace(presented=ended, record=None, changed={**record.data})
-                return await self._replace(anew, False, since)
+                return await self._replace(pending.anew(record.data), False, since)
             if outcome is Outcome.DONE:
                 self._events.tell(_kind_of(pending), saved.id, pending.user)
                 if admission is Admission.REPLACED:

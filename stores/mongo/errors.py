@@ -10,6 +10,7 @@ from typing import Any
 from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
+    ExecutionTimeout,
     OperationFailure,
     PyMongoError,
 )
@@ -70,6 +71,8 @@ def explained(client: Any) -> Iterator[None]:
     """Turn PyMongo's errors into `StoreUnavailable`; *client* knows what is wrong with servers."""
     try:
         yield
+    except ExecutionTimeout:  # the server's word, or the driver's, which saw it coming
+        raise StoreUnavailable("MongoDB does not answer: no answer in time") from None
     except OperationFailure as error:
         # The server's message may quote the document; its code's name does not.
         what = (error.details or {}).get("codeName") or f"code {error.code}"

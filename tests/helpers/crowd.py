@@ -79,6 +79,7 @@ class Crowd:
         self._time = itertools.count()
         self._ids: dict[str, list[str]] = {user: [] for user in users}
         self._tokens: list[str] = []
+        self._unsettled: list[Deed] = []
 
     async def go(self, is_over: Callable[[], bool]) -> None:
         """Let everybody act until it is over; every third browser has two tabs."""
@@ -114,6 +115,8 @@ class Crowd:
         deed.end = next(self._time)
         if kind != "probe":
             self._keep(client, deed)
+        if not deed.done:
+            self._unsettled.append(deed)
         self.note_settled()
         return deed
 
@@ -226,9 +229,9 @@ class Crowd:
     def note_settled(self) -> None:
         """Note of all that had no answer that it is undone, if nothing is left to undo."""
         if not any(door.manager.unsettled for door in self.doors):
-            for deed in reversed(self.deeds[-400:]):
-                if not deed.done and deed.end < NEVER and deed.settled == float("inf"):
-                    deed.settled = next(self._time)
+            for deed in self._unsettled:
+                deed.settled = next(self._time)
+            self._unsettled.clear()
 
     # When all is quiet
 

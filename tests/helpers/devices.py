@@ -65,6 +65,6 @@ def record_id(session: Session) -> bytes:
 
 
 async def everywhere(manager: SessionManager, user: str, keep: Session | None = None) -> int:
-    """Say "everywhere" in a request of its own."""
+    """Say "everywhere" in a request of its own, whatever the test has loaded."""
     saying = manager.sign_out_everywhere(user, keep)
     return await asyncio.get_running_loop().create_task(saying, context=Context())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from app.sessions import user_record
 from stores import EncryptedStore, MemoryStore, MongoStore, RedisStore, SQLStore, Store
 
 STORES: Mapping[str, Callable[[pytest.FixtureRequest], Store]] = {
@@ -22,6 +23,11 @@ STORES: Mapping[str, Callable[[pytest.FixtureRequest], Store]] = {
 
 
 @pytest.fixture(params=STORES)
-def any_store(request: pytest.FixtureRequest) -> Store:
-    """One store after another, shared with other tests: each uses sessions of its own."""
+def any_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """One store after another, shared with other tests: each uses sessions of its own.
+
+    Its users are its own, too: else all tests' sessions of one "ada" would be in one list.
+    """
+    id_of, test = user_record.id_of, os.urandom(8).hex()
+    monkeypatch.setattr(user_record, "id_of", lambda user: id_of(f"{test} {user}"))
     return STORES[request.param](request)

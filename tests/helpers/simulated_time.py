@@ -21,6 +21,9 @@ Answer = TypeVar("Answer")
 TICK = 1e-6
 """Seconds that pass at each look at the clock, so that no two moments are the same."""
 
+LONGEST = 3600.0
+"""Seconds after which what is waited for is not going to happen."""
+
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
     """Its `time()` is also what `simulate` makes of `time.monotonic`."""
@@ -59,7 +62,7 @@ def simulate(
         patch.setattr(time, "monotonic", loop.time)
         patch.setattr(os, "urandom", random.Random(seed).randbytes)
         try:
-            return loop.run_until_complete(main)
+            return loop.run_until_complete(asyncio.wait_for(main, LONGEST))
         finally:
             loop.run_until_complete(_end_others())
             loop.close()

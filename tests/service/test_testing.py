@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 
 from app import Config, Cookie, Group, Route, SessionManager, make_app
 from app.testing import Clock, Site
 from stores import MemoryStore
+from stores.contract import Record
 from tests.helpers.pages import Page
 
 
@@ -57,3 +60,18 @@ async def test_of_several_managers_one_is_named_to_sign_in() -> None:
             await browser.sign_in("ada")
         await browser.sign_in("ada", b)
         assert [await browser.text(path) for path in ("/", "/b")] == ["None: {}", "ada: {}"]
+
+
+@pytest.mark.gen_test
+async def test_a_sign_in_that_brings_no_cookie_is_told() -> None:
+    class Ending(MemoryStore):
+        """Another request ends each session as soon as it is written."""
+
+        async def load(self, ids: Sequence[bytes]) -> Mapping[bytes, Record]:
+            found = await super().load(ids)
+            return {id: record for id, record in found.items() if record.user is None}
+
+    routes = Group("/", Route("", Form), sessions=True)
+    async with Site(Config(routes, SessionManager(Ending()))) as site:
+        with pytest.raises(RuntimeError, match=r"sign_in\('ada'\) got no cookie: another sign-in"):
+            await site.browser().sign_in("ada")

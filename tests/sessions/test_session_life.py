@@ -200,7 +200,7 @@ async def test_the_same_user_signing_in_again_keeps_all(browser: Browser, store:
     """Signing in again as the same user keeps all, under a new token."""
     await do(browser, "sign-in ada", "set a 1")
     token, before = browser.cookies["session"], (await do(browser))["was"]
-    assert await kinds(browser, store, "sign-in ada") == ["load", "Update", "load"]
+    assert await kinds(browser, store, "sign-in ada") == ["load", "Update", "Update", "load"]
     assert browser.cookies["session"] != token
     assert (await do(browser))["was"] == before
 

@@ -13,6 +13,7 @@ from app.sessions import user_record
 from stores import MemoryStore, Store, StoreUnavailable
 from stores.contract import Change, Outcome, Update
 from tests.helpers.cookies import header_of
+from tests.helpers.devices import everywhere
 from tests.helpers.simulated_time import simulate
 from tests.helpers.steps import PATIENCE
 from tests.helpers.stores_for_tests import SpyStore
@@ -69,7 +70,7 @@ async def scenario(processes: int, what: str) -> None:
 
     requests = [await managers[n % processes].load(former) for n in range(2)]
     if what == "look":  # a fence that is younger than both
-        await asyncio.ensure_future(plain.sign_out_everywhere(USER))  # another request
+        await everywhere(plain, USER)
     answers = []
     for request in requests:
         request.sign_in(USER)

@@ -95,7 +95,8 @@ async def test_a_killed_server_loses_nothing_acknowledged(server: Mongod, kind: 
         server.start()
         found = await eventually(lambda: load_records(store, [r.id for r in records]))
         assert [found[record.id].data for record in records] == [{"n": 1}] * 50
-        assert await store.write([Update(records[0].id, {"n": 3})]) == [DONE]
+        last = Update(records[0].id, {"n": 3})
+        assert await eventually(lambda: store.write([last])) == [DONE]
 
 
 @pytest.mark.gen_test(timeout=30)
