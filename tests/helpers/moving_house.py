@@ -22,13 +22,13 @@ from tests.helpers.opened import while_open
 PER_USER = 20
 """Sessions of a user at the beginning."""
 
-WORKERS = 12
+WORKERS = 6
 """Steps at a time, each of another session."""
 
 NUMBER = int(os.environ.get("MOVING_SESSIONS", "2000"))
 """How many sessions there are at the beginning."""
 
-STEP = max(25, min(500, NUMBER // 80))
+STEP = max(80, min(500, NUMBER // 80))
 """Records of a copier's step: few, so that much happens between two."""
 
 
