@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.sessions.batching import MAX_BATCH
 from app.sessions.errors import SessionUnavailable
-from app.sessions.manager import Key, SessionManager
+from app.sessions.manager import RecordKey, SessionManager
 
 if TYPE_CHECKING:
     from app.websocket import SessionWebSocket
@@ -47,14 +47,14 @@ class Watch:
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
-        self._keys: dict[SessionWebSocket, Key] = {}
+        self._keys: dict[SessionWebSocket, RecordKey] = {}
         self._sockets: dict[bytes, set[SessionWebSocket]] = {}  # by the record's id
         self._due: dict[SessionWebSocket, float] = {}  # loop time of the next look at the latest
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0  # uvloop's handle does not tell
         self._look: asyncio.Task[None] | None = None
 
-    def add(self, socket: SessionWebSocket, key: Key, began: float) -> None:
+    def add(self, socket: SessionWebSocket, key: RecordKey, began: float) -> None:
         """Watch the session of *key* for *socket*; it began to be loaded at *began* (Unix time)."""
         self.remove(socket)
         if not self._keys:
@@ -130,7 +130,7 @@ class Watch:
         keys = list(dict.fromkeys(self._keys[socket] for socket in sockets))
         self._look = asyncio.ensure_future(self._look_at(keys))
 
-    async def _look_at(self, keys: list[Key]) -> None:
+    async def _look_at(self, keys: list[RecordKey]) -> None:
         try:
             # Not all at once: requests are to get their turns at the store in between.
             for start in range(0, len(keys), MAX_BATCH):

@@ -41,7 +41,7 @@ from app.sessions.users import Device, Users
 from app.sessions.writer import Writer
 from stores.contract import MAX_DATA, Record, Store, check_bound
 
-Key = tuple[bytes, bytes]
+RecordKey = tuple[bytes, bytes]
 """A record's id and the hash of the secret that opens it."""
 
 
@@ -258,7 +258,7 @@ class SessionManager:
         """
         return await self.users.sign_out_everywhere(user, kept_id(keep))
 
-    async def ended(self, keys: Sequence[Key]) -> set[Key]:
+    async def ended(self, keys: Sequence[RecordKey]) -> set[RecordKey]:
         """Return those of *keys* that open nothing by now.
 
         Raises `SessionUnavailable`.
