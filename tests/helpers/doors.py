@@ -83,7 +83,9 @@ class Served:
         self._acts[deed.number] = noted
         name = self.manager.cookie.name
         headers = {"Cookie": f"{name}={deed.token}"} if deed.token else {}
-        response = await self._site.fetch(f"/act/{deed.number}", headers=headers)
+        response = await self._site.fetch(
+            f"/act/{deed.number}", headers=headers, request_timeout=60
+        )
         deed.status = response.code
         for cookie in cookies_set(response):
             note_cookie(deed, cookie)
