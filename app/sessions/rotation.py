@@ -10,35 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from hmac import compare_digest
 
-from app.sessions import token, values
+from app.sessions import token
 from app.sessions.batching import MAX_BATCH
 from app.sessions.errors import SessionUnavailable
 from app.sessions.gateway import Gateway
+from app.sessions.inverse import Undo, inverse_of, is_covered, later
 from app.sessions.pending import Pending
-from app.sessions.recognition import GRACE
-from stores.contract import (
-    JSON,
-    NEVER_AUTHENTICATED,
-    NEVER_ROTATED,
-    Outcome,
-    Record,
-    Rotation,
-    Update,
-)
+from stores.contract import NEVER_ROTATED, Outcome, Record, Rotation, Update
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 """Seconds between two tries at undoing, doubled from the first to the longest."""
-
-TIME_STEP = 0.001
-"""Seconds by which two `rotated` times of a record differ at least: what every store can tell."""
 
 MAX_LOOKS = 10
 """Looks at a record that others change at the same time, before a pause."""
@@ -60,7 +46,7 @@ def rotate(
     rotation = Rotation(
         expected_hash=saved.secret_hash,
         secret_hash=token.hash_secret(name, secret),
-        rotated=_later(saved, now),
+        rotated=later(saved, now),
         user=user,
         persistent=persistent,
         expected_rotated=saved.rotated or NEVER_ROTATED,
@@ -82,17 +68,6 @@ def may_continue(pending: Pending, found: Record) -> bool:
     )
 
 
-@dataclass(slots=True, eq=False)
-class Undo:
-    """A rotation of *saved* by *update* whose outcome is not known, or that may not stay."""
-
-    saved: Record
-    update: Update
-    rotation: Rotation
-    covered: float | None = None
-    """The moment (`time.monotonic`) at which another rotation was first seen on top of it."""
-
-
 class Undoer:
     """Undoes rotations in the background, until the store has answered."""
 
@@ -105,7 +80,7 @@ class Undoer:
 
     def undo(self, saved: Record, update: Update, rotation: Rotation) -> None:
         """Begin to undo *rotation*, a part of *update*; *saved* is the record before it."""
-        self.pending.setdefault(saved.id, []).append(Undo(saved, update, rotation))
+        self._add(Undo(saved, update, rotation))
         self._begin()
 
     async def undo_now(
@@ -115,12 +90,15 @@ class Undoer:
 
         What cannot be undone yet is undone in the background. Raises `SessionUnavailable`.
         """
-        self.pending.setdefault(saved.id, []).append(Undo(saved, update, rotation))
+        self._add(Undo(saved, update, rotation))
         try:
             await self.settle(saved.id, since)
         finally:
             if saved.id in self.pending:
                 self._begin()
+
+    def _add(self, undo: Undo) -> None:
+        self.pending.setdefault(undo.saved.id, []).append(undo)
 
     def _begin(self) -> None:
         if not self._gateway.is_open:  # the request outlived the service
@@ -226,90 +204,9 @@ class Undoer:
             found = await self._gateway.load(undo.saved.id, since)
             if found is None:
                 return True
-            inverse = self._inverse(undo, found)
+            inverse = inverse_of(undo, found, self._clock())
             if inverse is None:
-                return not _is_covered(undo, found)
+                return not is_covered(undo, found)
             if await self._gateway.write(inverse, since) in (Outcome.DONE, Outcome.MISSING):
                 return True
         raise SessionUnavailable(f"store {self._gateway.store.name}: a rotation cannot be undone")
-
-    def _inverse(self, undo: Undo, found: Record) -> Update | None:
-        """Return what undoes the rotation in *found*; `None` where there is nothing to undo."""
-        saved, update, rotation = undo.saved, undo.update, undo.rotation
-        now = _later(found, self._clock())
-        if found.secret_hash == rotation.secret_hash:
-            put_back, take_away = _values_back(saved, update, found)
-            proved = rotation.authenticated is not None
-            return Update(
-                saved.id,
-                set=put_back,
-                unset=take_away,
-                rotation=Rotation(
-                    rotation.secret_hash,
-                    saved.secret_hash,
-                    now,
-                    saved.user,
-                    saved.persistent,
-                    found.rotated or NEVER_ROTATED,
-                    (saved.authenticated or NEVER_AUTHENTICATED) if proved else None,
-                ),
-            )
-        if found.secret_hash == saved.secret_hash and _is_same_time(found.rotated, saved.rotated):
-            # It was not made, and must not be: from its own secret to itself, at another time.
-            return Update(
-                saved.id,
-                rotation=Rotation(
-                    saved.secret_hash,
-                    saved.secret_hash,
-                    now,
-                    found.user,
-                    found.persistent,
-                    found.rotated or NEVER_ROTATED,
-                ),
-            )
-        return None
-
-
-def _is_covered(undo: Undo, found: Record) -> bool:
-    """Tell whether a sign-in went on with *undo*'s token, and may itself be undone yet.
-
-    That would bring the token back, which no client has. So *undo* waits for it, for a while.
-    """
-    own, former = undo.rotation, undo.saved.secret_hash
-    if former in (found.secret_hash, found.former_hash):  # it was undone, or never made
-        return False
-    if found.former_hash != own.secret_hash and (own.user is None or found.user != own.user):
-        return False
-    now = time.monotonic()
-    if undo.covered is None:
-        undo.covered = now
-    return now - undo.covered < GRACE
-
-
-def _later(record: Record, now: float) -> float:
-    """Return *now*, or a time after the record's last rotation where the clock went back.
-
-    In whole milliseconds, which every store gives back as they were.
-    """
-    now = math.floor(now * 1000) / 1000
-    return now if record.rotated is None else max(now, round(record.rotated + TIME_STEP, 3))
-
-
-def _is_same_time(a: float | None, b: float | None) -> bool:
-    return abs((a or NEVER_ROTATED) - (b or NEVER_ROTATED)) < TIME_STEP / 2
-
-
-def _values_back(saved: Record, update: Update, found: Record) -> tuple[dict[str, JSON], list[str]]:
-    """Return what to set and to unset, of what nobody else has written since."""
-    put_back: dict[str, JSON] = {}
-    take_away: list[str] = []
-    for key, value in update.set.items():
-        if key in found.data and values.same(found.data[key], value):
-            if key in saved.data:
-                put_back[key] = saved.data[key]
-            else:
-                take_away.append(key)
-    for key in update.unset:
-        if key in saved.data and key not in found.data:
-            put_back[key] = saved.data[key]
-    return put_back, take_away
