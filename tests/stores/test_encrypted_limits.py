@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,11 +20,10 @@ from stores.contract import (
 from stores.json_text import size_of
 from tests.helpers.every_store import STORES
 from tests.helpers.records import load_record, make_record, make_rotation
+from tests.helpers.sealed import NEW, kept, sealed
 from tests.helpers.stores_for_tests import FaultyStore
 
 DONE, TOO_LARGE, CONFLICT = Outcome.DONE, Outcome.TOO_LARGE, Outcome.CONFLICT
-
-OLD, NEW = os.urandom(32), os.urandom(32)
 
 
 @pytest.fixture
@@ -35,12 +33,7 @@ def inner() -> MemoryStore:
 
 @pytest.fixture
 def store(inner: MemoryStore) -> EncryptedStore:
-    return EncryptedStore(inner, {2: NEW, 1: OLD})
-
-
-async def kept(inner: MemoryStore, id: bytes) -> dict[str, Any]:
-    """Return the values of a record as the inner store has them."""
-    return dict((await load_record(inner, id)).data)
+    return sealed(inner)
 
 
 # Limits

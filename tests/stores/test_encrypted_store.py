@@ -22,10 +22,9 @@ from stores.contract import (
 )
 from stores.encrypted.keys import MasterKeys
 from tests.helpers.records import load_record, make_record
+from tests.helpers.sealed import NEW, OLD, kept, sealed
 
 DONE, TOO_LARGE, CONFLICT = Outcome.DONE, Outcome.TOO_LARGE, Outcome.CONFLICT
-
-OLD, NEW = os.urandom(32), os.urandom(32)
 
 
 @pytest.fixture
@@ -35,12 +34,7 @@ def inner() -> MemoryStore:
 
 @pytest.fixture
 def store(inner: MemoryStore) -> EncryptedStore:
-    return EncryptedStore(inner, {2: NEW, 1: OLD})
-
-
-async def kept(inner: MemoryStore, id: bytes) -> dict[str, Any]:
-    """Return the values of a record as the inner store has them."""
-    return dict((await load_record(inner, id)).data)
+    return sealed(inner)
 
 
 async def put(inner: MemoryStore, record: Record, **data: JSON) -> None:
