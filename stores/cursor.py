@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NoReturn
 
-from stores.contract import ConfigurationError, Page, Record, Unreadable
+from stores.contract import ConfigurationError, Page, Record, Store, Unopened, Unreadable
 
 COUNTED = 20_000
 """Records that one step of an exact count passes."""
@@ -39,6 +39,18 @@ async def count_in_steps(step: Callable[[bytes, int], Awaitable[tuple[int, bytes
         if last is None:
             return number
         behind = last
+
+
+async def loaded(store: Store, ids: Sequence[bytes]) -> dict[bytes, Record | Unreadable | Unopened]:
+    """Return what the store has of these, all of which it must be able to tell."""
+    if not ids:
+        return {}
+    found: dict[bytes, Record | Unreadable | Unopened] = {}
+    for id, answer in (await store.load(ids)).items():
+        if not isinstance(answer, Record | Unreadable | Unopened):
+            raise answer
+        found[id] = answer
+    return found
 
 
 def refuse() -> NoReturn:

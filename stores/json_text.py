@@ -11,6 +11,9 @@ from stores.contract import JSON
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 """Return a value as JSON text."""
 
+NOT_JSON = (ValueError, TypeError, RecursionError)
+"""What encoding raises for data that is not JSON."""
+
 MAX_DEPTH = 64
 """Nesting of a value that every store can keep (MongoDB allows 100 levels, some its own)."""
 

@@ -74,9 +74,9 @@ class MovingChanges:
         ends = [i for i in every if isinstance(self._changes[i], Delete)]
         others = {change.id for change in self._changes if not isinstance(change, Delete)}
         # What is changed and ended in one call ends: the end has to find what the change creates.
-        after = [i for i in ends if self._changes[i].id in others]
-        await self._settle([i for i in every if i not in set(after)])
-        await self._settle(after)
+        after = {i for i in ends if self._changes[i].id in others}
+        await self._settle([i for i in every if i not in after])
+        await self._settle(sorted(after))
         # Only now, for the mark has to be there before.
         ended = [i for i in ends if self._answers[i] is Outcome.DONE]
         told = await self._old.write([self._changes[i] for i in ended])

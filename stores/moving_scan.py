@@ -7,11 +7,11 @@ Only one that expires there meanwhile, and was extended in the new one, comes tw
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeVar
 
-from stores.contract import Page, Record, Store, Unopened, Unreadable
-from stores.cursor import refuse
+from stores.contract import Page, Store
+from stores.cursor import loaded, refuse
 from stores.moving_look import Answer
 from stores.moving_mark import is_mark
 
@@ -26,7 +26,7 @@ async def scan(new: Store, old: Store, after: str | None, limit: int) -> Page:
     part, _, within = (IN_OLD if after is None else after).partition(".")
     if part == IN_OLD:
         page = await old.scan(within or None, limit)
-        there = await _loaded(new, list(page.found))
+        there = await loaded(new, list(page.found))
         found = {id: there.get(id, each) for id, each in _sessions(page.found).items()}
         following = IN_NEW if page.after is None else f"{IN_OLD}.{page.after}"
         return Page(_sessions(found), following, page.anew)
@@ -35,24 +35,10 @@ async def scan(new: Store, old: Store, after: str | None, limit: int) -> Page:
     page = await new.scan(within or None, limit)
     if page.anew:  # what came of the old store is forgotten with it
         return Page({}, IN_OLD, anew=True)
-    there = _sessions(await _loaded(old, list(page.found)))
+    there = _sessions(await loaded(old, list(page.found)))
     found = {id: each for id, each in _sessions(page.found).items() if id not in there}
     return Page(found, None if page.after is None else f"{IN_NEW}.{page.after}")
 
 
 def _sessions(found: Mapping[bytes, Found]) -> dict[bytes, Found]:
     return {id: each for id, each in found.items() if not is_mark(each)}
-
-
-async def _loaded(
-    store: Store, ids: Sequence[bytes]
-) -> dict[bytes, Record | Unreadable | Unopened]:
-    """Return what the store has of these, all of which it must be able to tell."""
-    if not ids:
-        return {}
-    found: dict[bytes, Record | Unreadable | Unopened] = {}
-    for id, answer in (await store.load(ids)).items():
-        if not isinstance(answer, Record | Unreadable | Unopened):
-            raise answer
-        found[id] = answer
-    return found

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stores.applying import has_values
 from stores.contract import Outcome, Record, StoreUnavailable, Unreadable, Update
+from stores.json_text import NOT_JSON
 
 if TYPE_CHECKING:
     from stores.encrypted.store import EncryptedStore
@@ -33,7 +34,7 @@ async def write_expecting(store: EncryptedStore, change: Update) -> Outcome | St
             if found is None or not has_values(found, change.expected):
                 return Outcome.CONFLICT
             sealed = store.sealed(change)
-        except (ValueError, TypeError, RecursionError):
+        except NOT_JSON:
             return StoreUnavailable("its data is not JSON")
         if not isinstance(sealed, Update):
             return Outcome.TOO_LARGE

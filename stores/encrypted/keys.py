@@ -60,9 +60,6 @@ class MasterKeys:
         """
         return hmac.digest(self._keys[number], _LABEL + id + b"\1", hashlib.sha256)
 
-    def __contains__(self, number: object) -> bool:
-        return number in self._keys
-
     def __repr__(self) -> str:
         return f"<MasterKeys {', '.join(map(str, self.numbers))}; {self.seals} seals>"
 

@@ -75,21 +75,18 @@ class Sealer:
     def open(self, id: bytes, data: Mapping[str, JSON]) -> dict[str, JSON]:
         """Return *data* of record *id* with each value opened. Raises `CannotOpen`."""
         opened: dict[str, Any] = {}
-        texts: list[bytes] = []
+        texts: dict[str, bytes] = {}
         for name, value in data.items():
             number, box = _parts_of(value)
             if box:
                 opened[name] = None  # its place
-                texts.append(self._open(id, name, number, box))
+                texts[name] = self._open(id, name, number, box)
             elif self._accept_plain:
                 opened[name] = value
             else:
                 raise CannotOpen("a value is not sealed")
-        values = _decode(texts)
-        if len(values) == len(opened):
-            return dict(zip(opened, values, strict=True))
-        sealed = (name for name, value in data.items() if _parts_of(value)[1])
-        return {**opened, **dict(zip(sealed, values, strict=True))}
+        opened.update(zip(texts, _decode([*texts.values()]), strict=True))
+        return opened
 
     def is_current(self, value: JSON) -> bool:
         """Tell whether *value* is sealed with the key that seals now."""

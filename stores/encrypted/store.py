@@ -26,10 +26,7 @@ from stores.encrypted.expectations import write_expecting
 from stores.encrypted.keys import MasterKeys
 from stores.encrypted.resealing import reseal
 from stores.encrypted.sealing import ADDED, CannotOpen, Sealer
-from stores.json_text import size_of
-
-NOT_JSON = (ValueError, TypeError, RecursionError)
-"""What sealing raises for data that is not JSON."""
+from stores.json_text import NOT_JSON, size_of
 
 Answer = TypeVar("Answer")
 

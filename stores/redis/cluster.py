@@ -16,7 +16,6 @@ from redis.exceptions import (
     MovedError,
     RedisClusterException,
     RedisError,
-    SlotNotCoveredError,
 )
 
 from stores.redis.exchange import Command, exchange
@@ -91,19 +90,12 @@ class Cluster:
         return keys
 
     def _owner_of(self, slot: int) -> ClusterNode | RedisError:
-        try:
-            node = self._client.nodes_manager.get_node_from_slot(slot)
-        except SlotNotCoveredError:
-            node = None
-        return node or ClusterDownError("", status_code="CLUSTERDOWN")
+        nodes = self._client.nodes_manager.slots_cache.get(slot)
+        return nodes[0] if nodes else ClusterDownError("", status_code="CLUSTERDOWN")
 
     def _node_of(self, command: Command) -> ClusterNode | RedisError:
         key = command[3] if command[0] in (b"EVALSHA", b"EVAL") else command[1]
-        try:
-            node = self._client.get_node_from_key(key)  # type: ignore[arg-type]  # bytes will do
-        except SlotNotCoveredError:
-            node = None
-        return node or ClusterDownError("", status_code="CLUSTERDOWN")
+        return self._owner_of(self._client.keyslot(key))
 
     def _redirected(
         self, command: Command, error: AskError

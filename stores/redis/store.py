@@ -38,6 +38,7 @@ from stores.contract import (
     Update,
     deadline,
 )
+from stores.cursor import loaded
 from stores.redis.client import (
     MAX_CONNECTIONS,
     close_client,
@@ -176,10 +177,7 @@ class RedisStore(Store):
 
     async def scan(self, after: str | None = None, limit: int = 500) -> Page:
         ids, after, anew = await self._next_ids(after, limit)
-        found = await self.load(ids) if ids else {}
-        if failed := [a for a in found.values() if isinstance(a, StoreUnavailable)]:
-            raise failed[0]
-        return Page(found, after, anew)  # type: ignore[arg-type]  # none is an error
+        return Page(await loaded(self, ids), after, anew)
 
     async def count(self, *, exact: bool = False) -> Count:
         if not exact:

@@ -8,11 +8,9 @@ from sqlalchemy import Connection
 
 from stores.applying import apply_change
 from stores.contract import Change, Delete, Outcome, Record, StoreUnavailable, Unreadable, Update
+from stores.json_text import NOT_JSON
 from stores.sql.rows import Row, row_of
 from stores.sql.statements import Statements
-
-NOT_JSON = (ValueError, TypeError, RecursionError)
-"""What encoding raises for data that is not JSON."""
 
 
 class Batch:

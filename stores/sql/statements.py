@@ -46,16 +46,12 @@ class Statements:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.names = [c.name for c in table.columns]
-        self._load = select(*(self._as_it_is(name) for name in self.names)).where(
-            self._id_is_listed()
-        )
+        records = select(*(self._as_it_is(name) for name in self.names))
+        self._load = records.where(self._id_is_listed())
         self._lock = self._load.order_by(table.c.id).with_for_update()
         behind = table.c.id > self._an_id("after")
         self._scan = (
-            select(*(self._as_it_is(name) for name in self.names))
-            .where(behind)
-            .order_by(table.c.id)
-            .limit(bindparam("limit", type_=Integer))
+            records.where(behind).order_by(table.c.id).limit(bindparam("limit", type_=Integer))
         )
         self._last_of = (
             select(table.c.id)
