@@ -25,10 +25,10 @@ from app.commands import Call, Command, check, owner, split
 from app.configuring import configured
 from app.forwarded import TrustedProxies
 from app.limits import Limits
-from app.listening import CannotListen, Place, address_of, handed_over
+from app.listening import HIGHEST_PORT, CannotListen, Place, address_of, handed_over
 from app.logs import FORMATS, line_handlers, set_format
 from app.loops import LOOPS, loop_factory
-from app.metrics.ports import HIGHEST, MetricsPorts
+from app.metrics.ports import MetricsPorts
 from app.operating.operations import SESSIONS
 from app.operating.running import run
 from app.option_pages import help_page, options_page
@@ -115,12 +115,12 @@ def _access_log() -> AccessLog:
     return AccessLog(queue.defer if queue else None, with_session=options.log_session)
 
 
-def _configured(call: Call) -> tuple[Config, list[str]]:
+def _configured(call: Call, **settings: object) -> tuple[Config, list[str]]:
     if call.broken is not None:
         raise call.broken
     from configure import configure
 
-    return configured(configure, call.origins, {"log_function": _access_log()})
+    return configured(configure, call.origins, settings)
 
 
 def _print_routes(call: Call) -> None:
@@ -159,7 +159,7 @@ def _serve(call: Call) -> None:
     _check_processes(origins)
     new_loop = _loop_factory(origins)
     try:
-        config, unread = _configured(call)
+        config, unread = _configured(call, log_function=_access_log())
     except (BrokenCode, ConfigurationError) as error:
         if not options.debug:
             raise
@@ -214,15 +214,15 @@ def _loop_factory(origins: Origins) -> Callable[[], asyncio.AbstractEventLoop] |
 
 
 def _check_port(origins: Origins) -> None:
-    if not 0 <= options.port <= 65535:
-        raise OptionError(f"{origins.shown('port')} is not a port: 0 to 65535")
+    if not 0 <= options.port <= HIGHEST_PORT:
+        raise OptionError(f"{origins.shown('port')} is not a port: 0 to {HIGHEST_PORT}")
 
 
 def _metrics(origins: Origins, processes: int) -> MetricsPorts | None:
     """Return where the metrics are asked for, if they are."""
     if options.metrics_port is None:
         return None
-    last = HIGHEST - (processes - 1)
+    last = HIGHEST_PORT - (processes - 1)
     if not 0 <= options.metrics_port <= last:
         many = f", for {processes} processes" if processes > 1 else ""
         raise OptionError(f"{origins.shown('metrics_port')} is not a port: 0 to {last}{many}")

@@ -102,6 +102,11 @@ def headers_of(error: BaseException | None) -> Mapping[str, str]:
     return NO_HEADERS
 
 
+def meets(policy: SessionPolicy, user: Any, session: Session | None) -> bool:
+    """Tell whether *user* is somebody, who proved it as lately as *policy* wants it."""
+    return bool(user) and (policy.fresh is None or is_fresh(session, user, policy.fresh))
+
+
 def admit(
     handler: RequestHandler, policy: SessionPolicy, user: Any, session: Session | None
 ) -> bool:
@@ -112,11 +117,10 @@ def admit(
     Raises `NotAuthenticated` (401), `SessionConflict` (409) for a token that was just replaced, and
     `Finish` after a redirect to the login page.
     """
-    if user:
-        if inspect.isawaitable(user):
-            refuse_awaitable(handler, user)
-        if policy.fresh is None or is_fresh(session, user, policy.fresh):
-            return True
+    if user and inspect.isawaitable(user):
+        refuse_awaitable(handler, user)
+    if meets(policy, user, session):
+        return True
     if is_preflight(handler):
         return False
     if session is not None:

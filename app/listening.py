@@ -16,6 +16,9 @@ from tornado.netutil import bind_sockets
 FIRST_DESCRIPTOR = 3
 """Of those that systemd hands over (sd_listen_fds(3))."""
 
+HIGHEST_PORT = 65535
+"""The last port there is."""
+
 BACKLOG = 1024
 """Connections that the system keeps until the service takes them, of a burst or while it starts."""
 

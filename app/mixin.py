@@ -10,8 +10,7 @@ from tornado.web import Finish, RequestHandler
 
 from app.current_user import Assigned, Identity, property_behind, refuse_awaitable
 from app.default_headers import PRIVATE, set_defaults
-from app.freshness import is_fresh
-from app.guard import admit, load
+from app.guard import admit, load, meets
 from app.policy import SessionPolicy
 from app.sessions.errors import SessionsOff, SessionUnavailable
 from app.sessions.manager import SessionManager
@@ -99,8 +98,7 @@ class SessionMixin(SessionWebSocket):
             if own.user is not None:
                 set_defaults(self, PRIVATE)
             if policy.authenticated:
-                user = self.current_user
-                if not user or (policy.fresh and not is_fresh(own, user, policy.fresh)):
+                if not meets(policy, self.current_user, own):
                     if own.live:
                         await save(own)  # extends it: whoever is refused has presented it, too
                 elif own.user is None:

@@ -13,9 +13,6 @@ from app.application import Application
 from app.listening import address_of, listen
 from app.server import Exposed
 
-HIGHEST = 65535
-"""The last port there is."""
-
 Listener = Callable[[Application, list[socket.socket]], Exposed]
 
 

@@ -8,17 +8,14 @@ from app.missing_keys import MEND, is_sealed
 from app.operating.check_service import flaws_of_cookies, flaws_of_options
 from app.operating.check_store import flaws_of_operations, open_site
 from app.operating.operation import YES, Flag, Operation, Request, Work
-from app.operating.shown import counted
+from app.operating.shown import MOST_NAMED, counted
 from app.operating.sites import Site
-from app.operating.terminal import ask, out, say
+from app.operating.terminal import confirmed, out
 from app.operating.walk import walk
 from app.option_sources import OptionError
 from app.sessions import token
 from app.sessions.errors import SessionUnavailable
 from stores.contract import Unopened, Unreadable
-
-MOST_NAMED = 100
-"""Unreadable records that are named."""
 
 
 class _Check:
@@ -85,12 +82,8 @@ class _Check:
 
     async def _remove(self, site: Site, number: int) -> None:
         what = f"{counted(number, 'unreadable record')}, {site.label}"
-        if not self._request.has("yes"):
-            answer = ask(f"Remove {what}?")
-            if answer is None:
-                say(f"this would remove {what}; there is no terminal to ask at, so write --yes")
-            if not answer:
-                return
+        if not self._request.has("yes") and not confirmed("Remove", what):
+            return
         removed = 0
         async for page in walk(site.records):
             ids = [id for id, record in page.found.items() if isinstance(record, Unreadable)]

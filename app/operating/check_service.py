@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import app.service_options  # noqa: F401 - declares the options
 from app.operating.sites import Site
 from app.option_values import Origins
-from app.options import options
+from app.options import dashed, options
 
 BEST_PREFIX = "__Host-"
 """No other host, and nothing without TLS, can set a cookie of such a name."""
@@ -28,7 +28,7 @@ def flaws_of_cookies(site: Site) -> Iterator[str]:
     over_tls = [name for name in ("tls_cert", "xheaders", "trusted_proxies") if options[name]]
     if not over_tls:
         return
-    because = f"with --{over_tls[0].replace('_', '-')}, clients come over TLS"
+    because = f"with --{dashed(over_tls[0])}, clients come over TLS"
     for manager in site.managers:
         cookie = manager.cookie
         if cookie.secure is False:

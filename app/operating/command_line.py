@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from app.operating.operation import Flag, Operation, Request
 from app.option_sources import OptionError, nearest
 from app.option_values import Origins
-from app.options import declared
+from app.options import dashed, declared
 from app.sessions import token
-
-HELP = ("-h", "--help")
 
 COLUMN, WIDTH = 34, 100
 
@@ -95,7 +93,7 @@ class CommandLine:
         return "\n".join(lines[1:])
 
     def _option(self, word: str, name: str) -> str:
-        if word.startswith("--") and name.replace("_", "-") in declared():
+        if word.startswith("--") and dashed(name) in declared():
             return word
         names = (*(f"--{each}" for each in self._flags), *(f"--{each}" for each in declared()))
         shown = word.partition("=")[0]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from app.missing_keys import MEND, is_sealed
 from app.operating.copying import Copier, Tally
 from app.operating.operation import Operation, Request, Work
-from app.operating.shown import counted
+from app.operating.shown import MOST_NAMED, counted
 from app.operating.sites import Site
 from app.operating.terminal import out, say
 from app.operating.walk import walk
@@ -16,9 +16,6 @@ from app.option_sources import OptionError
 from app.sessions import token
 from app.sessions.manager import SessionManager
 from stores import MovingStore, Store, open_store
-
-MOST_NAMED = 100
-"""Records that are named because they were not copied."""
 
 
 async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:

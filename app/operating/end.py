@@ -9,7 +9,7 @@ from app.operating.chosen import USER, Choice
 from app.operating.operation import YES, Flag, Operation, Request, Work
 from app.operating.shown import counted, entries_of, live_sessions, record_in
 from app.operating.sites import Site
-from app.operating.terminal import ask, out, say
+from app.operating.terminal import confirmed, out, say
 from app.operating.walk import walk
 from app.option_sources import OptionError
 from app.sessions import token, user_record
@@ -44,9 +44,8 @@ async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:
         if choice.user is not None:
             what += f" of the user {choice.user!r}, and any that signs in meanwhile"
     if not request.has("yes"):
-        answer = ask(f"End {what}?")
+        answer = confirmed("End", what)
         if answer is None:
-            say(f"this would end {what}; there is no terminal to ask at, so write --yes")
             return 2
         if not answer:
             say("nothing was ended")

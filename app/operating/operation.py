@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from app.operating.sites import Site
 from app.option_values import Origins
@@ -47,7 +47,7 @@ class Request:
 class Work:
     """What is being done, for whoever stops it."""
 
-    so_far: str = field(default="nothing was changed")
+    so_far: str = "nothing was changed"
     """What to say on Ctrl-C: what was done, and how to go on."""
 
 

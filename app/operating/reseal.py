@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.operating.operation import Operation, Request, Work
-from app.operating.shown import counted
+from app.operating.shown import MOST_NAMED, counted
 from app.operating.sites import Site
 from app.operating.terminal import out, say
 from app.operating.walk import steps
 from app.sessions import token
 from app.sessions.records import RESEALED
 from stores.contract import Resealing
-
-MOST_NAMED = 100
-"""Records that are left, and named."""
 
 
 async def _run(request: Request, sites: Sequence[Site], work: Work) -> int:

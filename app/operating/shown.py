@@ -16,6 +16,9 @@ from app.sessions.soundness import clamped
 from app.sessions.user_record import Entry
 from stores.contract import NO_SESSION, Record, Unopened
 
+MOST_NAMED = 100
+"""Records of a kind that are named, one by one."""
+
 LONGEST_AGENT = 60
 """Characters of it in a table; as JSON, it is whole."""
 

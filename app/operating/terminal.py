@@ -54,6 +54,14 @@ def ask(question: str) -> bool | None:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+def confirmed(verb: str, what: str) -> bool | None:
+    """Return whether somebody wants *what* to be done; `None` where there is nobody to ask."""
+    answer = ask(f"{verb} {what}?")
+    if answer is None:
+        say(f"this would {verb.lower()} {what}; there is no terminal to ask at, so write --yes")
+    return answer
+
+
 @contextmanager
 def _interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

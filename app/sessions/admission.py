@@ -108,7 +108,7 @@ class Admissions:
     def of_unlisted(self, pending: Pending, saved: Record) -> Entrance | None:
         """Return how a session from before there was a list comes in; `None` for any other."""
         user, began = saved.user, saved.created
-        if user is None or saved.authenticated:
+        if user is None or not is_unlisted(saved):
             return None
         join = self._join(user, saved, began, pending.presented, None)
         return Entrance(saved.id, user, join, began, False, began, None, frozenset())

@@ -27,7 +27,7 @@ EARLIEST = datetime(1, 1, 2, tzinfo=UTC).timestamp()
 
 LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
-TIMES = ("created", "expires", "rotated", "authenticated", "seen")
+TIMES = tuple(name for name, types in TYPES.items() if float in types)
 
 
 def is_sound(id: bytes, record: Record) -> bool:

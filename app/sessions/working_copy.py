@@ -182,9 +182,8 @@ def proof_of(copy: WorkingCopy) -> tuple[float | None, float, float]:
     now = copy._manager.clock()
     if copy._proved is not None:
         return copy._proved, now, now
-    saved = copy._saved
-    is_users = saved is not None and not copy._ended and saved.user is not None
-    proved = saved.authenticated if saved is not None and is_users else None
+    saved = copy._saved if copy.live else None
+    proved = None if saved is None or saved.user is None else saved.authenticated
     if not isinstance(proved, int | float):  # no store that keeps its contract returns it
         proved = None
     return proved or None, copy._presented.at, now

@@ -98,13 +98,13 @@ class Writer:
         record = update.applied_to(saved)
         if pending.changed and not values.surely_fits(record.data, self._max_bytes):
             check_size(record, self._max_bytes)
-        if expires is not None and is_unlisted(saved):
-            entrance = self._admissions.of_unlisted(pending, saved)
-            outcome, admission = await self._admissions.write(update, entrance, since)
-            if entrance is not None and admission in (ENDED, FENCED):
-                return await self._turn_away(entrance, admission, since)
-        else:
+        entrance = None if expires is None else self._admissions.of_unlisted(pending, saved)
+        if entrance is None:
             outcome = await self._gateway.write(update, since)
+        else:
+            outcome, admission = await self._admissions.write(update, entrance, since)
+            if admission in (ENDED, FENCED):
+                return await self._turn_away(entrance, admission, since)
         if outcome is Outcome.DONE:
             return Saved(record)
         if outcome is Outcome.MISSING:

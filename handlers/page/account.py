@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from app import Application, Session
+from app import Application
 from handlers.page.base import PageHandler, Refused
 from handlers.page.live import Live
 from handlers.page.words import short
@@ -41,7 +41,7 @@ class SignOut(PageHandler):
     """Ends the session, and says so in the address: a message would begin a new session."""
 
     def post(self) -> None:
-        sign_out(self, self.session)
+        sign_out(self)
 
 
 class Confirm(PageHandler):
@@ -76,7 +76,7 @@ def opens_other_pages(handler: PageHandler) -> bool:
     )
 
 
-def sign_out(handler: PageHandler, session: Session) -> None:
-    """End *session* and answer the form."""
-    session.destroy()
+def sign_out(handler: PageHandler) -> None:
+    """End the session and answer the form."""
+    handler.session.destroy()
     handler.to_page("?ended")

@@ -17,7 +17,7 @@ class EndDevice(PageHandler):
     async def post(self) -> None:
         id = self.get_body_argument("id", "")
         if id == self.session.id:
-            sign_out(self, self.session)
+            sign_out(self)
         else:
             if await self.session.sign_out_device(id):
                 self.session.flash("That device is signed out.", "success")

@@ -28,7 +28,7 @@ class Overview(PageHandler):
     async def get(self) -> None:
         session, manager = self.session, self._manager
         now = datetime.fromtimestamp(manager.clock(), UTC)
-        devices = [] if session.user is None else await session.devices()
+        devices = await session.devices()
         self.render(
             "overview.html",
             session=session,

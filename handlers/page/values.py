@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from handlers.page.base import PageHandler, Refused
+from handlers.page.base import SENTENCES, PageHandler, Refused
 from handlers.page.words import short
 
 
@@ -30,7 +30,7 @@ class RemoveValue(PageHandler):
         try:
             name = json.loads(self.get_body_argument("name", ""))
         except (ValueError, RecursionError):  # the latter of JSON that is nested without end
-            raise Refused("The form could not be read. Nothing was changed.") from None
+            raise Refused(SENTENCES[400]) from None
         if name in list(self.session):
             del self.session[name]
             self.session.flash(f"Removed {short(name)}.", "success")
