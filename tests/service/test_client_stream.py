@@ -170,7 +170,7 @@ async def test_who_sends_before_the_answer_keeps_the_loop_from_nothing() -> None
             calls += 1
             return read(buffer)
 
-        client.stream.read_from_fd = counting  # type: ignore[method-assign]
+        client.stream.read_from_fd = counting  # type: ignore[method-assign, assignment]
         client.writer.write(SLOW)
         while not calls:
             await asyncio.sleep(0)
