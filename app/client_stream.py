@@ -73,11 +73,28 @@ class ClientStream(IOStream):
         return count
 
     def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
+        """Send *data* at once as far as the system takes it; Tornado sends the rest."""
+        if not self.unsent and isinstance(data, bytes) and self.has_no_buffer and not self.closed():
+            sent = self._send(data)
+            if sent == len(data):
+                done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                done.set_result(None)
+                return done
+            data = memoryview(data)[sent:]
         self.unsent += len(data)
         if self.unsent > MAX_UNREAD and not self.serves_http:
             log.info("WebSocket cut off: its peer left %d bytes unread", self.unsent)
             self.close()
         return super().write(data)
+
+    def _send(self, data: bytes) -> int:
+        """Return how many bytes of *data* the system took."""
+        try:
+            count = self.socket.send(data)
+        except OSError:  # Tornado meets it again, and knows what to do
+            return 0
+        self.sends += 1
+        return count
 
     def write_to_fd(self, data: memoryview) -> int:
         try:

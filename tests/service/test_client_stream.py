@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ GET = b"GET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SLOW = GET.replace(b"/echo", b"/slow")
 ANSWER = b"0 bytes"
 BODY = 900_000
+LARGE_ANSWER = [bytes([65 + number]) * 700_001 for number in range(9)]
 
 
 def post(size: int) -> bytes:
@@ -37,6 +39,18 @@ class Echo(RequestHandler):
         self.write(f"{len(self.request.body)} bytes")
 
     post = get
+
+
+class Large(RequestHandler):
+    """An answer that the system does not take at once, in pieces that the client can tell apart."""
+
+    async def get(self) -> None:
+        self.set_header("Content-Length", sum(map(len, LARGE_ANSWER)))
+        for piece in LARGE_ANSWER:
+            self.write(piece)
+            flushed = self.flush()
+            if piece is LARGE_ANSWER[-1]:
+                await flushed
 
 
 class Slow(RequestHandler):
@@ -52,10 +66,12 @@ class Slow(RequestHandler):
 
 
 class Asked:
-    """The socket of a stream, which counts how often it is read."""
+    """The socket of a stream, which counts how often it is asked."""
 
     def __init__(self, of: socket.socket) -> None:
         self._socket = of
+        self.sent: list[int] = []
+        """Bytes that were sent by each call."""
         self.sizes: list[int] = []
         """Bytes that each read may take."""
         self.in_vain = 0
@@ -68,8 +84,19 @@ class Asked:
             self.in_vain += 1
             raise
 
+    def send(self, data: Any) -> int:
+        self.sent.append(self._socket.send(data))
+        return self.sent[-1]
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
+
+
+def tls_of(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return what a server and its clients need."""
+    authority = Authority(folder)
+    own = ssl.create_default_context(cafile=str(authority.file))
+    return authority.server_context("localhost"), own
 
 
 class Client:
@@ -101,7 +128,9 @@ async def clients(
 ) -> AsyncIterator[list[Client]]:
     """Yield clients of one server; each has had an answer."""
     Slow.may_end, Slow.left = asyncio.Event(), asyncio.Event()
-    app = make_app(Config(Group("/", Route("echo", Echo), Route("slow", Slow))))
+    app = make_app(
+        Config(Group("/", Route("echo", Echo), Route("slow", Slow), Route("large", Large)))
+    )
     server = Server(app, Limits())
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setblocking(False)
@@ -127,11 +156,13 @@ async def clients(
 
 
 @pytest.mark.gen_test
-async def test_a_request_is_one_read_and_none_is_in_vain() -> None:
+async def test_a_request_is_one_read_and_its_answer_is_one_send() -> None:
     async with clients() as (client,):
         for _ in range(10):
             assert await client.ask(GET) == ANSWER
         assert (client.asked.sizes, client.asked.in_vain) == ([SMALL_CHUNK] * 10, 0)
+        assert len(client.asked.sent) == 10
+        assert client.stream.sends == 11
 
 
 @pytest.mark.gen_test
@@ -159,7 +190,7 @@ async def test_requests_change_nothing_that_the_loop_listens_to(
 
 
 @pytest.mark.gen_test
-async def test_who_sends_before_the_answer_keeps_the_loop_from_nothing() -> None:
+async def test_who_sends_too_early_does_not_keep_the_loop_busy() -> None:
     """What came early is read by and by, and then the loop is not asked about it any more."""
     async with clients() as (client,):
         calls = 0
@@ -197,7 +228,7 @@ async def test_who_leaves_during_the_request_is_found_out() -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_body_is_read_in_large_pieces_and_the_next_request_in_small_ones() -> None:
+async def test_only_a_body_is_read_in_large_pieces() -> None:
     async with clients() as (client,):
         assert await client.ask(post(BODY)) == b"900000 bytes"
         assert client.asked.sizes[0] == SMALL_CHUNK
@@ -214,17 +245,10 @@ PIECES = (1, 7, SMALL_CHUNK - 1, SMALL_CHUNK, SMALL_CHUNK + 1, LARGE_CHUNK, 3 * 
 @pytest.mark.parametrize("over_tls", [False, True])
 async def test_nothing_stays_unread_however_it_arrives(over_tls: bool, tmp_path: Path) -> None:
     """Requests whose ends lie anywhere in what is sent at once, each answered."""
-    tls = None
-    if over_tls:
-        authority = Authority(tmp_path)
-        tls = (
-            authority.server_context("localhost"),
-            ssl.create_default_context(cafile=str(authority.file)),
-        )
     bodies = (0, 1, SMALL_CHUNK - 200, SMALL_CHUNK, LARGE_CHUNK, 100_000)
     sent = b"".join(GET + post(size) for size in bodies)
     expected = [answer for n in bodies for answer in (ANSWER, f"{n} bytes".encode())]
-    async with clients(1, tls) as (client,):
+    async with clients(1, tls_of(tmp_path) if over_tls else None) as (client,):
         for piece in PIECES:
             cut = sent if piece >= 1000 else (GET + post(1)) * 2
             answers = expected if piece >= 1000 else [ANSWER, b"1 bytes"] * 2
@@ -238,3 +262,33 @@ async def test_nothing_stays_unread_however_it_arrives(over_tls: bool, tmp_path:
             sending = asyncio.create_task(send())
             assert [await client.answer() for _ in answers] == answers
             await sending
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("over_tls", [False, True])
+async def test_what_the_system_does_not_take_at_once_follows(
+    over_tls: bool, tmp_path: Path
+) -> None:
+    async with clients(1, tls_of(tmp_path) if over_tls else None) as (client,):
+        client.writer.write(GET.replace(b"/echo", b"/large"))
+        while not client.stream.unsent:
+            await asyncio.sleep(0)
+        assert await client.answer() == b"".join(LARGE_ANSWER)
+        assert await client.ask(GET) == ANSWER
+        assert client.stream.unsent == 0
+
+
+@pytest.mark.gen_test
+async def test_an_answer_to_who_has_left_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async with clients(2) as (client, other):
+        client.writer.write(SLOW)
+        await client.writer.drain()
+        linger = struct.pack("ii", 1, 0)
+        client.writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, linger
+        )
+        client.writer.transport.abort()  # a reset
+        Slow.may_end.set()
+        while not client.stream.closed():
+            assert await other.ask(GET) == ANSWER
+    assert caplog.records == []
