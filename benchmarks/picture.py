@@ -10,8 +10,8 @@ from benchmarks.overview import BARE, BY_HAND, LINES, OURS, PEER, Line, Overview
 
 FILE = Path(__file__).with_name("results.svg")
 
-WIDTH, LABEL, BARS, TOP = 880, 262, 520, 92
-BAR, GAP, HEADING = 11, 5, 26
+WIDTH, LABEL, BARS, TOP = 880, 262, 515, 92
+BAR, GAP, HEADING = 12, 5, 26
 """Heights: of a bar, between two lines, and of a group's name."""
 
 STYLE = """
@@ -20,12 +20,13 @@ svg { --page: #ffffff; --text: #1f2328; --quiet: #59636e; --line: #d1d9e0 }
 svg { --bare: #59636e; --ours: #0969da; --hand: #a3acb5; --peer: #d4810a }
 @media (prefers-color-scheme: dark) {
   svg { --page: #0d1117; --text: #f0f6fc; --quiet: #9198a1; --line: #3d444d }
-  svg { --bare: #9198a1; --ours: #4493f8; --hand: #656c76; --peer: #db9a3c }
+  svg { --bare: #9198a1; --ours: #4493f8; --hand: #7d858f; --peer: #db9a3c }
 }
 .page { fill: var(--page) } .line { stroke: var(--line) }
-text { fill: var(--text); font-size: 12px } .quiet { fill: var(--quiet) } .small { font-size: 10px }
+text { fill: var(--text); font-size: 12px } .quiet { fill: var(--quiet) }
+.small { font-size: 10.5px }
 .bare { fill: var(--bare) } .ours { fill: var(--ours) } .hand { fill: var(--hand) }
-.peer { fill: var(--peer) } .write { opacity: 0.55 }
+.peer { fill: var(--peer) } .write { opacity: 0.6 }
 .strong { font-weight: 600 } .title { font-size: 15px; font-weight: 600 }
 """
 
@@ -90,7 +91,7 @@ def _head(height: int, found: Overview) -> Iterator[str]:
         yield f'<rect x="{x}" y="63" width="12" height="12" class="{CLASSES[role]}"/>'
         yield f'<text x="{x + 18}" y="73">{LEGEND[role]}</text>'
         x += 40 + 7 * len(LEGEND[role])
-    yield f'<text x="{x}" y="73" class="quiet">upper bar: read; lower: write</text>'
+    yield f'<text x="{x}" y="73" class="quiet">upper bar: read; lower: write; cut: longer</text>'
 
 
 def _line(line: Line, found: Overview, y: int, scale: float) -> Iterator[str]:
@@ -112,6 +113,6 @@ def _line(line: Line, found: Overview, y: int, scale: float) -> Iterator[str]:
             cut = LABEL + BARS - 22
             yield f'<path d="M{cut + 5} {top - 1}l-8 {BAR + 1}h5l8 -{BAR + 1}z" class="page"/>'
         yield (
-            f'<text x="{LABEL + length + 6:.1f}" y="{top + 8.5}" class="small">'
+            f'<text x="{LABEL + length + 6:.1f}" y="{top + 9.5}" class="small">'
             f"{share * found.bare_rate:,.0f} · {share:.2f}</text>"
         )

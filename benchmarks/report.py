@@ -23,7 +23,6 @@ from benchmarks import (
 )
 from benchmarks.goals import TABLES, UVLOOP_WORKS, WORKS, Work
 from benchmarks.load import Result
-from benchmarks.peers.programs import describe
 from benchmarks.peers.works import PEER_WORKS
 from benchmarks.plan import plan
 from benchmarks.table import as_markdown, misses, of_loads
@@ -85,7 +84,7 @@ def _uvloop(found: Mapping[str, Any]) -> str:
 
 def _peers(found: Mapping[str, Any]) -> str:
     section = found["peers"]
-    return f"{describe(section['versions'])}\n\n{_loads(section, PEER_WORKS)}"
+    return f"{section['versions']}.\n\n{_loads(section, PEER_WORKS)}"
 
 
 def _lone(found: Mapping[str, Any]) -> str:

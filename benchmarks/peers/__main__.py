@@ -14,7 +14,7 @@ from benchmarks.clients import CannotMeasure
 from benchmarks.databases import databases, has_store
 from benchmarks.goals import Served
 from benchmarks.load import check_wrk
-from benchmarks.peers.programs import PEERS, describe
+from benchmarks.peers.programs import PEERS
 from benchmarks.peers.works import PEER_WORKS
 from benchmarks.service import Service
 from benchmarks.table import as_text, of_loads
@@ -44,9 +44,9 @@ def main() -> None:
             loads = asyncio.run(in_turn(run, urls, _start))
     except CannotMeasure as error:
         sys.exit(f"benchmarks.peers: {error}")
-    versions = {name: PEERS[name].versions() for name in PEERS if name in prepared}
+    versions = "; ".join(PEERS[name].versions() for name in PEERS if name in prepared)
     print(results.describe(machine))
-    print(f"{describe(versions)}\n{run}\n")
+    print(f"{versions}.\n{run}\n")
     print(as_text(of_loads(loads)))
     print(f"\nof bare: of bare Tornado on asyncio.\nIt took {time.monotonic() - started:.0f} s.")
     if not quick:

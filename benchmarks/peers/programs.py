@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,16 +57,17 @@ class Peer:
         command = self.command(self.folder, served, url)
         return serving(self.name, command, self.folder, NODE_ENV="production")
 
-    def versions(self) -> Mapping[str, str]:
-        """Return the versions of its packages, by the lock file, and of node."""
+    def versions(self) -> str:
+        """Return the versions of its packages, by the lock file, and of node, set off by commas."""
         text = (self.folder / self.lock).read_text()
         if self.lock.endswith(".json"):
             locked = json.loads(text)["packages"]
             found = {name: locked[f"node_modules/{name}"]["version"] for name in self.packages}
+            found = {"node": node_version(), **found}
         else:
-            found = dict(re.findall(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE))
-        versions = {name: found[name] for name in self.packages}
-        return {"node": node_version(), **versions} if self.name == "express" else versions
+            locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE))
+            found = {name: locked[name] for name in self.packages}
+        return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
 def node_version() -> str:
@@ -121,14 +122,3 @@ PEERS = {
     )
 }
 """By their names."""
-
-
-def describe(versions: Mapping[str, Mapping[str, str]]) -> str:
-    """Return what `Peer.versions` found of each peer as a sentence."""
-    return (
-        "; ".join(
-            ", ".join(f"{package} {version}" for package, version in of.items())
-            for of in versions.values()
-        )
-        + "."
-    )

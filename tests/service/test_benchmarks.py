@@ -162,7 +162,7 @@ def found() -> dict[str, Any]:
         "load_uvloop": {"machine": results.machine(), "rows": uvloop},
         "peers": {
             "machine": results.machine(),
-            "versions": {"express": {"node": "20.19.0", "express": "5.3.0"}},
+            "versions": "node 20.19.0, express 5.3.0",
             "rows": {w.title: dataclasses.asdict(RESULT) for w in PEER_WORKS} | faster,
         },
     }
