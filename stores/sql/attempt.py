@@ -34,10 +34,12 @@ class Attempt:
         """Whether nobody waits for it any more: it must not commit, nor be repeated."""
         self.engine: Engine
         self._driver: Any = None
+        self._in_sqlite = False
 
     async def run(self, engine: Engine, work: Callable[[Attempt], Answer]) -> Answer:
         """Return what *work* returns in a connection of *engine*."""
         self.engine = engine
+        self._in_sqlite = engine.connectable.dialect.name == "sqlite"
         try:
             connection = await engine.connectable.connect()
         except OSError:  # some are a ValueError, too
@@ -106,9 +108,9 @@ class Attempt:
     def give_up(self, task: asyncio.Task[Any]) -> None:
         """Let *task*, which does the work, end without a commit."""
         self.given_up = True
-        # A cancelled statement of SQLite leaves a cursor behind, which keeps the file locked. The
-        # statement ends by itself, and then the task does.
-        if self.connected and self.connection.dialect.name == "sqlite":
+        # A cancelled statement of SQLite leaves a cursor behind, which keeps the file locked; a
+        # cancelled opening leaves the file open. Both end by themselves, and then the task does.
+        if self._in_sqlite:
             return
         self._terminate_connection()
         task.cancel()
