@@ -52,6 +52,7 @@ def draw(found: Overview, path: Path = FILE) -> None:
         for share in shares
     ]
     scale = BARS / max(whole)
+    cut = any(share > max(whole) for shares in found.shares.values() for share in shares)
     parts: list[str] = []
     y, group = TOP, ""
     for line in LINES:
@@ -67,10 +68,10 @@ def draw(found: Overview, path: Path = FILE) -> None:
         parts += _line(line, found, y, scale)
         y += height + GAP
     height = y + 14
-    path.write_text("\n".join([*_head(height, found), *parts, "</svg>\n"]))
+    path.write_text("\n".join([*_head(height, found, cut), *parts, "</svg>\n"]))
 
 
-def _head(height: int, found: Overview) -> Iterator[str]:
+def _head(height: int, found: Overview, cut: bool) -> Iterator[str]:
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}" role="img">'
@@ -91,7 +92,8 @@ def _head(height: int, found: Overview) -> Iterator[str]:
         yield f'<rect x="{x}" y="63" width="12" height="12" class="{CLASSES[role]}"/>'
         yield f'<text x="{x + 18}" y="73">{LEGEND[role]}</text>'
         x += 40 + 7 * len(LEGEND[role])
-    yield f'<text x="{x}" y="73" class="quiet">upper bar: read; lower: write; cut: longer</text>'
+    note = "upper bar: read; lower: write" + "; cut: longer" * cut
+    yield f'<text x="{x}" y="73" class="quiet">{note}</text>'
 
 
 def _line(line: Line, found: Overview, y: int, scale: float) -> Iterator[str]:

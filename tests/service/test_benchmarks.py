@@ -209,6 +209,7 @@ def test_the_picture_is_well_formed(peers: bool, found: dict[str, Any], tmp_path
     texts = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
     assert texts.count("1,000 · 1.00") == len(bars) - 1 * peers
     assert ("3,250 · 3.25" in texts) == peers
+    assert any("cut: longer" in text for text in texts) == peers
 
 
 def test_titles_are_unique() -> None:
