@@ -40,8 +40,15 @@ class Peer:
     def folder(self) -> Path:
         return FOLDER / self.name
 
+    @property
+    def on_node(self) -> bool:
+        """Whether it runs on node, and not in an environment of Python of its own."""
+        return self.lock == "package-lock.json"
+
     def prepare(self) -> None:
         """Install what it needs, unless this lock file is installed; raise `CannotMeasure`."""
+        if self.on_node:
+            node_version()
         lock, stamp = (self.folder / self.lock).read_text(), self.folder / ".installed"
         if stamp.exists() and stamp.read_text() == lock:
             return
@@ -60,7 +67,7 @@ class Peer:
     def versions(self) -> str:
         """Return the versions of its packages, by the lock file, and of node, set off by commas."""
         text = (self.folder / self.lock).read_text()
-        if self.lock.endswith(".json"):
+        if self.on_node:
             locked = json.loads(text)["packages"]
             found = {name: locked[f"node_modules/{name}"]["version"] for name in self.packages}
             found = {"node": node_version(), **found}
@@ -82,7 +89,6 @@ def node_version() -> str:
 
 
 def _npm(folder: Path) -> None:
-    node_version()
     subprocess.run(["npm", "ci", "--omit=dev", "--silent"], cwd=folder, check=True)
 
 

@@ -16,8 +16,8 @@ from benchmarks.peers import programs
 from benchmarks.peers.programs import FOLDER, PEERS, Peer
 from benchmarks.peers.works import PEER_WORKS
 
-NODE_PEERS = [peer for peer in PEERS.values() if peer.lock == "package-lock.json"]
-PYTHON_PEERS = [peer for peer in PEERS.values() if peer.lock == "requirements.txt"]
+NODE_PEERS = [peer for peer in PEERS.values() if peer.on_node]
+PYTHON_PEERS = [peer for peer in PEERS.values() if not peer.on_node]
 
 
 def named(peer: Peer) -> str:
@@ -63,13 +63,9 @@ def test_versions_are_those_of_the_lock(peer: Peer) -> None:
     assert all(f"\n{name}=={version} " in lock for name, version in told)
 
 
-def test_a_missing_node_is_told_in_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_missing_node_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether its packages are installed or not."""
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(programs, "FOLDER", tmp_path)
-    (tmp_path / "express").mkdir()
-    (tmp_path / "express" / "package-lock.json").write_text("{}")
     with pytest.raises(CannotMeasure, match=r"needs node and npm, .*: apt-get install nodejs npm"):
         PEERS["express"].prepare()
 
