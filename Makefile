@@ -30,7 +30,7 @@ ANEW := environment
 endif
 
 .PHONY: run install test test-faults lint bench bench-quick bench-cost bench-processes bench-scale
-.PHONY: bench-capacity bench-sealing docs lock clean help environment again
+.PHONY: bench-capacity bench-sealing bench-peers docs lock clean help environment again
 
 run: $(VENV)/run  ## install what is needed and serve on http://localhost:8888
 	@exec $(BIN)/python main.py $(ARGS)
@@ -53,17 +53,19 @@ docs: $(VENV)/dev  ## write docs/reference.md from the docstrings
 
 bench: $(VENV)/dev  ## measure everything anew and write benchmarks/README.md
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --loop=uvloop
 	$(BIN)/python -m benchmarks.report
 
-bench-quick: $(VENV)/dev  ## measure in under a minute what has a goal
-	$(BIN)/python -m benchmarks --quick
+bench-quick: $(VENV)/dev  ## measure in a minute and a half what has a goal
+	$(BIN)/python -m benchmarks --quick $(ARGS)
 
 bench-cost:  ## measure what a request costs the database
 bench-processes:  ## measure several processes, start-up and memory
 bench-scale:  ## measure a million sessions
 bench-capacity:  ## measure what a session takes in each store
 bench-sealing:  ## measure what sealed values cost
-bench-cost bench-processes bench-scale bench-capacity bench-sealing: bench-%: $(VENV)/dev
+bench-peers:  ## measure other session systems beside; installs them in benchmarks/peers
+bench-cost bench-processes bench-scale bench-capacity bench-sealing bench-peers: bench-%: $(VENV)/dev
 	$(BIN)/python -m benchmarks.$* $(ARGS)
 	$(BIN)/python -m benchmarks.report
 
@@ -94,8 +96,9 @@ $(VENV)/dev: requirements-dev.txt $(VENV)/run
 
 # Every version stays unless pyproject.toml rules it out; `make lock ARGS=--upgrade` takes the newest.
 # An extra's file lists what it adds to requirements.txt, in the versions that the tests run with.
-LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-annotate --custom-compile-command "make lock" $(ARGS) pyproject.toml
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command "make lock" $(ARGS)
+LOCK = $(COMPILE) pyproject.toml
 DECLARED = $(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"])'
 lock: $(VENV)/dev  ## resolve pyproject.toml into the lock files, for every Python and platform
@@ -105,9 +108,13 @@ lock: $(VENV)/dev  ## resolve pyproject.toml into the lock files, for every Pyth
 		$(LOCK) --extra $$extra -c requirements-dev.txt -o requirements-$$extra.txt \
 			$$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' requirements.txt) || exit; \
 	done
+	for peer in benchmarks/peers/*/requirements.in; do \
+		$(COMPILE) $$peer -o $${peer%.in}.txt || exit; \
+	done
 
 clean:  ## remove what make made, but the choice of extras
 	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(foreach made,.venv node_modules .installed,benchmarks/peers/*/$(made))
 	@test -z "$(KEPT)" || echo "Kept for the next make: the extras $(KEPT). make install EXTRAS= drops them."
 
 help:  ## list these targets

@@ -1,8 +1,9 @@
-"""The applications under load, one a process: `python -m benchmarks.applications KIND [URL]`.
+"""The applications under load, one a process:
+`python -m benchmarks.applications KIND [URL [asyncio|uvloop]]`.
 
-`bare` is the yardstick, `sessions` is this project and `sealed` the same with sealed values,
-`hand-...` are in `benchmarks.by_hand` and `gathered-...` in `benchmarks.gathered`. All of them have
-the same pages, and a client's own record behind each:
+`bare` is the yardstick, `sessions` is this project, `sessions-pymongo` the same with PyMongo's own
+client and `sealed` with sealed values, `hand-...` are in `benchmarks.by_hand` and `gathered-...` in
+`benchmarks.gathered`. All of them have the same pages, and a client's own record behind each:
 
     /constant       "Ada0000", without asking for anything
     /begin/<name>   makes the client's record and gives it a cookie
@@ -28,9 +29,10 @@ from app import Config, Group, Route, SessionManager, SessionMixin, make_app
 from app.application import Application
 from app.http_server import Server
 from app.limits import Limits
+from app.loops import loop_factory
 from benchmarks.by_hand import hand_motor, hand_pymongo, hand_redis, hand_sql
 from benchmarks.gathered import gathered_motor
-from stores import open_store
+from stores import MongoStore, Store, open_store
 
 CONSTANT = "Ada0000"
 
@@ -69,7 +71,8 @@ def bare(url: str) -> tornado.web.Application:
     return tornado.web.Application([("/constant", Constant)])
 
 
-def sessions(url: str, keys: str = "") -> tornado.web.Application:
+def over(store: Store) -> tornado.web.Application:
+    """Return the application with sessions in *store*."""
     routes = Group(
         "/",
         Route("constant", Constant),
@@ -82,16 +85,27 @@ def sessions(url: str, keys: str = "") -> tornado.web.Application:
             sessions=True,
         ),
     )
-    return make_app(Config(routes, SessionManager(open_store(url, keys))))
+    return make_app(Config(routes, SessionManager(store)))
+
+
+def sessions(url: str) -> tornado.web.Application:
+    return over(open_store(url))
+
+
+def sessions_pymongo(url: str) -> tornado.web.Application:
+    from pymongo import AsyncMongoClient
+
+    return over(MongoStore(AsyncMongoClient(url)))
 
 
 def sealed(url: str) -> tornado.web.Application:
-    return sessions(url, f"1:{os.urandom(32).hex()}")
+    return over(open_store(url, f"1:{os.urandom(32).hex()}"))
 
 
 KINDS: dict[str, Callable[[str], tornado.web.Application]] = {
     "bare": bare,
     "sessions": sessions,
+    "sessions-pymongo": sessions_pymongo,
     "sealed": sealed,
     "hand-motor": hand_motor,
     "gathered-motor": gathered_motor,
@@ -102,7 +116,13 @@ KINDS: dict[str, Callable[[str], tornado.web.Application]] = {
 """What makes an application; called in the loop that serves it."""
 
 
-async def main(kind: str, url: str = "memory:") -> None:
+def main(kind: str, url: str = "memory:", loop: str = "asyncio") -> None:
+    """Serve on the loop that is named, until the process is ended."""
+    with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
+        runner.run(serve(kind, url))
+
+
+async def serve(kind: str, url: str) -> None:
     """Serve on a free port, whose number is the first line of the output."""
     logging.getLogger("tornado.access").setLevel(logging.ERROR)
     application = KINDS[kind](url)
@@ -117,4 +137,4 @@ async def main(kind: str, url: str = "memory:") -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    main(*sys.argv[1:])

@@ -1,15 +1,29 @@
-"""`python -m benchmarks.report`: puts what `results.json` holds into the tables of README.md."""
+"""`python -m benchmarks.report`: puts what `results.json` holds into the tables of README.md, and
+into the picture.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import capacity, cost, latency, processes, results, scale, scale_databases, sealing
-from benchmarks.goals import WORKS
+from benchmarks import (
+    capacity,
+    cost,
+    latency,
+    overview,
+    picture,
+    processes,
+    results,
+    scale,
+    scale_databases,
+    sealing,
+)
+from benchmarks.goals import TABLES, UVLOOP_WORKS, WORKS, Work
 from benchmarks.load import Result
+from benchmarks.peers.works import PEER_WORKS
 from benchmarks.plan import plan
 from benchmarks.table import as_markdown, misses, of_loads
 
@@ -19,7 +33,7 @@ MISSING = "*Not measured yet.*"
 
 
 def main() -> None:
-    """Write each block anew."""
+    """Write each block anew, and draw."""
     found = results.load()
     text = README.read_text()
     for name, make in BLOCKS.items():
@@ -32,16 +46,45 @@ def main() -> None:
         if count != 1:
             raise SystemExit(f"README.md has {count} places for {name}")
     README.write_text(text)
+    if "load" in found:
+        picture.draw(overview.overview(found))
+
+
+def _glance(found: Mapping[str, Any]) -> str:
+    parts = [as_markdown(overview.as_table(overview.overview(found)))]
+    missed = [
+        line
+        for loop, section in results.SECTION_OF_LOOP.items()
+        if section in found
+        for line in misses(measured(found[section], TABLES[loop]))
+    ]
+    if missed:
+        parts.append("\n".join(["What misses its goal:", "", *(f"- {line}" for line in missed)]))
+    return "\n\n".join(parts)
+
+
+def measured(section: Mapping[str, Any], works: Sequence[Work]) -> dict[Work, Result]:
+    """Return the results that a section of `results.json` has for *works*."""
+    rows = section["rows"]
+    return {work: Result(**rows[work.title]) for work in works if work.title in rows}
+
+
+def _loads(section: Mapping[str, Any], works: Sequence[Work]) -> str:
+    table = as_markdown(of_loads(measured(section, works)))
+    return f"{results.describe(section['machine'])}\n\n{table}"
 
 
 def _load(found: Mapping[str, Any]) -> str:
-    section = found["load"]
-    rows = section["rows"]
-    measured = {work: Result(**rows[work.title]) for work in WORKS if work.title in rows}
-    parts = [results.describe(section["machine"]), as_markdown(of_loads(measured))]
-    if missed := misses(measured):
-        parts.append("\n".join(["What misses its goal:", "", *(f"- {line}" for line in missed)]))
-    return "\n\n".join(parts)
+    return _loads(found["load"], WORKS)
+
+
+def _uvloop(found: Mapping[str, Any]) -> str:
+    return _loads(found["load_uvloop"], UVLOOP_WORKS)
+
+
+def _peers(found: Mapping[str, Any]) -> str:
+    section = found["peers"]
+    return f"{section['versions']}.\n\n{_loads(section, PEER_WORKS)}"
 
 
 def _lone(found: Mapping[str, Any]) -> str:
@@ -97,7 +140,10 @@ def _plan(found: Mapping[str, Any]) -> str:
 
 
 BLOCKS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "glance": _glance,
     "load": _load,
+    "uvloop": _uvloop,
+    "peers": _peers,
     "lone": _lone,
     "scale": _scale,
     "sealing": _sealing,

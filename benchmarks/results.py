@@ -13,6 +13,9 @@ import tornado
 
 FILE = Path(__file__).with_name("results.json")
 
+SECTION_OF_LOOP = {"asyncio": "load", "uvloop": "load_uvloop"}
+"""Where the load's results on each loop are kept."""
+
 
 def machine() -> dict[str, Any]:
     """Return what the figures depend on."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.clients import CannotMeasure
@@ -55,22 +55,36 @@ class Service:
 
 
 @contextlib.contextmanager
-def application(kind: str, url: str) -> Iterator[Service]:
-    """Run an application of `benchmarks.applications`."""
+def serving(
+    what: str, command: Sequence[str | Path], folder: Path = ROOT, **environment: str
+) -> Iterator[Service]:
+    """Run *command*, whose first line of output is the port that it serves on.
+
+    Raises `CannotMeasure` if it ends before.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.applications", kind, url],
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=ROOT,
+        cwd=folder,
+        env={**os.environ, **environment},
     )
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
         if not line.strip():
-            raise CannotMeasure(f"the application {kind} did not start; see above")
+            raise CannotMeasure(f"{what} did not start; see above")
         yield Service(process, int(line))
     finally:
         process.terminate()
         process.wait(10)
         process.stdout.close()
+
+
+def application(
+    kind: str, url: str, loop: str = "asyncio"
+) -> contextlib.AbstractContextManager[Service]:
+    """Run an application of `benchmarks.applications`."""
+    command = (sys.executable, "-m", "benchmarks.applications", kind, url, loop)
+    return serving(f"the application {kind}", command)

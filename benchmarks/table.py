@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from benchmarks.goals import WORKS, Work
+from benchmarks.goals import Work
 from benchmarks.load import Result
 
 HEADER = (
@@ -14,7 +15,6 @@ HEADER = (
     "of bare",
     "goal",
     "by hand x",
-    "goal",
     "p50 ms",
     "p99 ms",
     "by hand's",
@@ -44,24 +44,21 @@ class Row(NamedTuple):
 
     @property
     def missed(self) -> list[str]:
-        """The goals that were missed, of "of bare", "by hand" and "p99"."""
+        """The goals that were missed, of "of bare" and "p99"."""
         missed = []
-        if self.work.goal is not None and self.of_bare < self.work.goal:
+        if self.work.goal is not None and round(self.of_bare, 2) < self.work.goal:
             missed.append("of bare")
-        if self.work.goal_by_hand and (self.of_by_hand or 0) < self.work.goal_by_hand:
-            missed.append("by hand")
         if self.by_hand is not None and self.result.p99 > self.by_hand.p99:
             missed.append("p99")
         return missed
 
 
 def rows(results: Mapping[Work, Result]) -> list[Row]:
-    """Return the works that were measured, in their order."""
-    of_kind = {(work.kind, work.path): result for work, result in results.items()}
+    """Return the works that were measured, each beside the one by hand."""
+    of = {(work.served, work.path): result for work, result in results.items()}
     return [
-        Row(work, results[work], of_kind.get((work.by_hand or "", work.path)))
-        for work in WORKS
-        if work in results
+        Row(work, result, of.get((work.served._replace(kind=work.by_hand or ""), work.path)))
+        for work, result in results.items()
     ]
 
 
@@ -71,8 +68,7 @@ def _cells(row: Row) -> Iterator[str]:
     yield f"{result.rate:,.0f}"
     yield f"{row.of_bare:.2f}" + "!" * ("of bare" in missed)
     yield "" if work.goal is None else f"{work.goal:.2f}"
-    yield "" if row.of_by_hand is None else f"{row.of_by_hand:.2f}" + "!" * ("by hand" in missed)
-    yield "" if work.goal_by_hand is None else f"{work.goal_by_hand:.1f}"
+    yield "" if row.of_by_hand is None else f"{row.of_by_hand:.2f}"
     yield f"{result.p50:.1f}"
     yield f"{result.p99:.1f}" + "!" * ("p99" in missed)
     yield "" if row.by_hand is None else f"{row.by_hand.p99:.1f}"
@@ -80,8 +76,10 @@ def _cells(row: Row) -> Iterator[str]:
 
 
 def of_loads(results: Mapping[Work, Result]) -> list[Sequence[str]]:
-    """Return the table's cells, its header first."""
-    return [HEADER, *(tuple(_cells(row)) for row in rows(results))]
+    """Return the table's cells, its header first, without the columns that have none."""
+    lines = [tuple(_cells(row)) for row in rows(results)]
+    filled = [not name or any(line[i] for line in lines) for i, name in enumerate(HEADER)]
+    return [tuple(itertools.compress(line, filled)) for line in (HEADER, *lines)]
 
 
 def misses(results: Mapping[Work, Result]) -> list[str]:
@@ -91,11 +89,6 @@ def misses(results: Mapping[Work, Result]) -> list[str]:
         told = []
         if "of bare" in row.missed:
             told.append(f"{row.of_bare:.2f} of bare Tornado, the goal is {row.work.goal:.2f}")
-        if "by hand" in row.missed:
-            told.append(
-                f"{row.of_by_hand:.2f} times the handler by hand, the goal is "
-                f"{row.work.goal_by_hand:.1f}"
-            )
         if "p99" in row.missed and row.by_hand is not None:
             told.append(
                 f"a p99 of {row.result.p99:.1f} ms, and the handler by hand has "
