@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks import capacity, cost, latency, processes, results, scale, scale_databases, sealing
 from benchmarks.goals import WORKS
+from benchmarks.instruction_tables import as_page as instructions_page
 from benchmarks.load import Result
 from benchmarks.plan import plan
 from benchmarks.table import as_markdown, misses, of_loads
@@ -60,14 +61,11 @@ def _scale(found: Mapping[str, Any]) -> str:
 
 
 def _processes(found: Mapping[str, Any]) -> str:
-    section = found["processes"]
-    return "\n\n".join(
-        [
-            results.describe(section["machine"]),
-            as_markdown(processes.as_table(section["rates"])),
-            as_markdown(processes.start_table(section["starts"])),
-        ]
-    )
+    return processes.as_page(found["processes"])
+
+
+def _instructions(found: Mapping[str, Any]) -> str:
+    return instructions_page(found["instructions"])
 
 
 def _capacity(found: Mapping[str, Any]) -> str:
@@ -99,6 +97,7 @@ def _plan(found: Mapping[str, Any]) -> str:
 BLOCKS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "load": _load,
     "lone": _lone,
+    "instructions": _instructions,
     "scale": _scale,
     "sealing": _sealing,
     "capacity": _capacity,
