@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 
 from tornado.httputil import HTTPServerRequest
-from tornado.iostream import IOStream, SSLIOStream
 
+from app.client_stream import ClientStream, TLSClientStream
 from app.limits import Limits
 
 log = logging.getLogger(__name__)
@@ -25,10 +25,6 @@ LONG_IDLE = 5.0
 """Seconds after which an idle connection may have to make room for a new one."""
 
 
-MAX_UNREAD = 16_000_000
-"""Bytes that a WebSocket's peer may leave unread. (An answer to a request may be of any size.)"""
-
-
 class Phase(Enum):
     """What a connection is at."""
 
@@ -36,65 +32,6 @@ class Phase(Enum):
     HEADER = "half a header"
     WORKING = "a request that is being served"
     SENDING = "an answer that its client does not take"
-
-
-class ClientStream(IOStream):
-    """A client's connection; it notes what moves on it."""
-
-    def __init__(self, connection: socket.socket, on_close: Callable[[ClientStream], None]) -> None:
-        self._on_close = on_close
-        self.requests = 0  # that were begun, the one that is waited for included
-        self.silent = True  # since then
-        self.sends = 0  # that the system took something of
-        self.unsent = 0  # bytes
-        self.serves_http = True  # until a WebSocket takes it over
-        # Of the last look: what it was at, and since when.
-        self.seen = (Phase.IDLE, 1)
-        self.since = 0.0
-        super().__init__(connection)
-        super().set_nodelay(True)
-
-    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
-        try:
-            count = super().read_from_fd(buf)
-        finally:
-            del buf  # an error's frames must not keep it from being resized
-        if count:
-            self.silent = False
-        return count
-
-    def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
-        self.unsent += len(data)
-        if self.unsent > MAX_UNREAD and not self.serves_http:
-            log.info("WebSocket cut off: its peer left %d bytes unread", self.unsent)
-            self.close()
-        return super().write(data)
-
-    def write_to_fd(self, data: memoryview) -> int:
-        try:
-            count = super().write_to_fd(data)
-        finally:
-            del data
-        if count:
-            self.sends += 1
-            self.unsent -= count
-        return count
-
-    def set_nodelay(self, value: bool) -> None:
-        """Leave it on, as it is from the beginning; a WebSocket may turn it off.
-
-        Tornado turns it on at the end of each answer and off again after it.
-        """
-        if not self.serves_http:
-            super().set_nodelay(value)
-
-    def close_fd(self) -> None:
-        super().close_fd()
-        self._on_close(self)
-
-
-class TLSClientStream(ClientStream, SSLIOStream):
-    """The same over TLS. It is silent until the handshake is done."""
 
 
 class Connections:
@@ -123,6 +60,7 @@ class Connections:
         """Return the stream of a connection that was just accepted."""
         kind = TLSClientStream if isinstance(connection, ssl.SSLSocket) else ClientStream
         stream = kind(connection, self._remove)
+        stream.seen = (Phase.IDLE, 1)
         stream.since = asyncio.get_running_loop().time()
         self._streams.add(stream)
         return stream

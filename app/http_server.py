@@ -12,7 +12,8 @@ from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 
 from app.acceptor import Acceptor
 from app.application import Application
-from app.connections import ClientStream, Connections
+from app.client_stream import ClientStream
+from app.connections import Connections
 from app.limits import Limits
 from app.shares import Share
 
@@ -79,9 +80,7 @@ class Server(HTTPServer):
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
     ) -> HTTPMessageDelegate:
-        stream = cast(ClientStream, cast(HTTP1ServerConnection, server_conn).stream)
-        stream.requests += 1
-        stream.silent = True  # bytes that came along with the request before are not seen
+        cast(ClientStream, cast(HTTP1ServerConnection, server_conn).stream).begin_request()
         return super().start_request(server_conn, request_conn)
 
     def on_close(self, server_conn: object) -> None:

@@ -57,7 +57,7 @@ class Place:
             return [listen_unix(self.unix_socket, self.unix_socket_mode)]
         sockets = handed_over or listen(self.port, self.address, reuse_port=self.reuse_port)
         if context is not None:
-            sockets = [_over_tls(listening, context) for listening in sockets]
+            sockets = [over_tls(listening, context) for listening in sockets]
         if self.http_port is not None:
             sockets += listen(self.http_port, self.address, reuse_port=self.reuse_port)
         return sockets
@@ -207,7 +207,7 @@ def _address(listening: socket.socket) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _over_tls(listening: socket.socket, context: ssl.SSLContext) -> socket.socket:
+def over_tls(listening: socket.socket, context: ssl.SSLContext) -> socket.socket:
     """Return the socket as one whose connections speak TLS."""
     return context.wrap_socket(listening, server_side=True, do_handshake_on_connect=False)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.connections import ClientStream, Connections
+from app.client_stream import ClientStream
+from app.connections import Connections
 from app.limits import Limits
 
 
