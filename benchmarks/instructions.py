@@ -52,7 +52,7 @@ class Run:
     times: int
 
 
-FULL = Run(warm_up=60, requests=100, times=3)
+FULL = Run(warm_up=128, requests=64, times=3)
 QUICK = Run(warm_up=24, requests=8, times=2)
 
 

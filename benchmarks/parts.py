@@ -72,7 +72,10 @@ async def measure(
     )
     if not children:
         of_parent, of_children = 0.0, of_parent
-    return Parts(*(result.rate, result.p99, load, of_children, of_parent, of_database), connections)
+    return Parts(
+        *(result.rate, result.p99, load, of_children, max(of_parent, 0.0)),
+        *(None if database is None else of_database, connections),
+    )
 
 
 def _looked(

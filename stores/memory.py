@@ -27,8 +27,8 @@ from stores.cursor import id_after, page_of
 log = logging.getLogger(__name__)
 
 OVERHEAD = 300
-"""Bytes that a record takes beside its packed form: a key, entries in two tables and the index by
-time, which have room for more, and two object headers."""
+"""Bytes that a record takes beside its packed form: its key, two object headers, and entries in
+two tables, which have room for more."""
 
 NEW, ANONYMOUS, SIGNED_IN, USERS, EMPTY = range(5)
 GROUPS = (
