@@ -69,6 +69,11 @@ bench-cost bench-processes bench-scale bench-capacity bench-sealing bench-peers:
 	$(BIN)/python -m benchmarks.$* $(ARGS)
 	$(BIN)/python -m benchmarks.report
 
+.PHONY: bench-instructions
+bench-instructions: $(VENV)/dev  ## count the instructions of a request, and what each feature adds
+	$(BIN)/python -m benchmarks.instructions $(ARGS)
+	$(BIN)/python -m benchmarks.report
+
 environment:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed; name one: make PYTHON=python3.12" >&2; exit 2; }

@@ -7,176 +7,164 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import http.client
-import statistics
-import subprocess
+import dataclasses
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from benchmarks import results
+from benchmarks import results, start_up
 from benchmarks.clients import CLIENTS, CONNECTIONS, CannotMeasure, get_all
 from benchmarks.databases import Database, databases
-from benchmarks.load import Result, check_wrk, put_load
-from benchmarks.service import ROOT, Service
-from benchmarks.table import as_text
-from tests.helpers.servers import free_port
+from benchmarks.load import check_wrk
+from benchmarks.parts import Parts, measure
+from benchmarks.service import Service
+from benchmarks.start_up import BARE, MAIN, started
+from benchmarks.table import as_markdown, as_text
 
-STARTS = {
-    "bare Tornado": ("-m", "benchmarks.bare", "{port}"),
-    "main.py, memory": ("main.py", "--port={port}", "--address=127.0.0.1", "--logging=error"),
-}
+LOOPS = ("asyncio", "uvloop")
+
+NO_TOKEN = "session=" + "A" * 54
+"""A cookie of a session's length, for what takes no notice of it."""
+
+LEGEND = (
+    "Processor time is for a request: of the processes that serve (the one that started them takes "
+    "none), of the load generator, and of the database. With as many processes as cores, these "
+    "three share the cores: once all cores are busy, more processes can only take from the others. "
+    "What more cores would bring is not seen here. times: the rate, times that of one process."
+)
+
+Runs = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""The fields of `Parts`, by the work and the number of processes."""
 
 
 def main() -> None:
     """Measure, print the tables; unless it was quick, keep them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.processes", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round of a second each")
+    parser.add_argument("--quick", action="store_true", help="one round of a second, one loop")
     quick = parser.parse_args().quick
-    rounds, seconds = (1, 1) if quick else (3, 3)
+    rounds, seconds = (1, 1) if quick else (3, 2)
     machine = results.machine()
     counts = sorted({1, machine["cores"]})
-    rates: dict[str, dict[int, Result]] = {}
+    runs: dict[str, Runs] = {}
     try:
         check_wrk()
-        starts = start_up(rounds)
-        with databases(("mongodb", "redis")) as found:
-            for database in found.values():
-                rates |= asyncio.run(_rates(database, counts, rounds, seconds))
+        starts = start_up.start_up(rounds)
+        for loop in LOOPS[:1] if quick else LOOPS:
+            with databases(("mongodb", "redis")) as found:
+                runs[loop] = asyncio.run(_on_loop(loop, found, counts, rounds, seconds))
     except CannotMeasure as error:
         sys.exit(f"benchmarks.processes: {error}")
     print(results.describe(machine) + "\n")
-    kept = {
-        title: {str(n): {"rate": r.rate, "p99": r.p99, "cpu": r.cpu} for n, r in of.items()}
-        for title, of in rates.items()
-    }
-    print(as_text(as_table(kept)))
-    print(
-        f"\nRequests a second of main.py, {CONNECTIONS} connections. With as many processes as "
-        "cores there is no core left for the load generator and the database: what more cores "
-        "than these bring is not seen here.\n"
-    )
-    print(as_text(start_table(starts)))
+    for loop, of in runs.items():
+        print(as_text(as_table(loop, of)) + "\n")
+    print(f"{CONNECTIONS} connections. {LEGEND}\n")
+    print(as_text(start_up.as_table(starts)))
     if not quick:
-        results.save("processes", {"machine": machine, "rates": kept, "starts": starts})
+        results.save("processes", {"machine": machine, "runs": runs, "starts": starts})
 
 
-@contextlib.contextmanager
-def _started(words: Sequence[str]) -> Iterator[Service]:
-    """Run a script on a free port; go on when it has answered."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, *(word.format(port=port) for word in words)],
-        stdin=subprocess.DEVNULL,
-        text=True,
-        cwd=ROOT,
-    )
-    try:
-        _wait_for_answer(port, process)
-        yield Service(process, port)
-    finally:
-        process.terminate()
-        process.wait(20)
+class _Work(NamedTuple):
+    """What is asked of the services of one kind, by their number of processes."""
+
+    services: Mapping[int, Service]
+    requests: Sequence[tuple[str, str]]
+    database: int | None = None
+    """The process id of the database whose time is counted."""
 
 
-def _wait_for_answer(port: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/healthz")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.005)
-        finally:
-            connection.close()
-    raise CannotMeasure("a script did not start; see above")
-
-
-def start_up(rounds: int) -> dict[str, dict[str, float]]:
-    """Return, for bare Tornado and `main.py`, milliseconds to the first answer and MiB in RAM."""
-    times: dict[str, list[float]] = {name: [] for name in STARTS}
-    memory: dict[str, list[float]] = {name: [] for name in STARTS}
-    for _ in range(rounds * 3):
-        for name, words in STARTS.items():
-            begun = time.monotonic()
-            with _started(words) as service:
-                times[name].append((time.monotonic() - begun) * 1000)
-                memory[name].append(service.resident_bytes() / 2**20)
-    return {
-        name: {
-            "milliseconds": statistics.median(times[name]),
-            "mebibytes": statistics.median(memory[name]),
-        }
-        for name in STARTS
-    }
-
-
-async def _rates(
-    database: Database, counts: Sequence[int], rounds: int, seconds: int
-) -> dict[str, dict[int, Result]]:
-    """Return the median run of reading and writing for each number of processes."""
-    runs: dict[str, dict[int, list[Result]]] = {}
-    with contextlib.ExitStack() as stack:
-        services = {}
-        for count in counts:
-            words = (*STARTS["main.py, memory"], f"--store={database.url}", f"--processes={count}")
-            services[count] = stack.enter_context(_started(words))
-        begun = await get_all(services[1].port, [("/sessions/set/Ada", "")] * CLIENTS)
-        cookies = [answer.cookie for answer in begun]
-        # Each write changes the name: the same again would be no change.
-        works = {
-            "read": [("/sessions/get", cookie) for cookie in cookies],
-            "write": [(f"/sessions/set/{n}", c) for n in ("Bob", "Eve") for c in cookies],
-        }
+async def _on_loop(
+    loop: str, found: Mapping[str, Database], counts: Sequence[int], rounds: int, seconds: int
+) -> Runs:
+    """Return the median run of each work for each number of processes."""
+    runs: dict[str, dict[str, list[Parts]]] = {}
+    async with contextlib.AsyncExitStack() as stack:
+        works: dict[str, _Work] = {}
+        constant = [("/healthz", NO_TOKEN)]
+        bare = {n: stack.enter_context(started((*BARE, str(n), loop))) for n in counts}
+        works["bare Tornado"] = _Work(bare, constant)
+        for database in found.values():
+            of = await stack.enter_async_context(_sessions(database, loop, counts))
+            works.setdefault("no sessions", of["no sessions"])
+            works |= {f"{kind}, {database.name}": of[kind] for kind in ("read", "write")}
         for _ in range(rounds):
-            for work, requests in works.items():
-                for count, service in services.items():
-                    (answer,) = await get_all(service.port, requests[:1])
-                    result = await asyncio.to_thread(
-                        put_load, service, requests, seconds, CONNECTIONS, answer.size
-                    )
-                    title = f"{work}, {database.name}"
-                    runs.setdefault(title, {}).setdefault(count, []).append(result)
-        await _check_names(services[1].port, cookies)
+            for title, work in works.items():
+                for count, service in work.services.items():
+                    (answer,) = await get_all(service.port, work.requests[:1])
+                    run = await measure(service, work.database, work.requests, seconds, answer.size)
+                    runs.setdefault(title, {}).setdefault(str(count), []).append(run)
     return {
-        title: {count: sorted(all)[len(all) // 2] for count, all in of.items()}
+        title: {count: dataclasses.asdict(_middle(all)) for count, all in of.items()}
         for title, of in runs.items()
     }
 
 
-async def _check_names(port: int, cookies: Sequence[str]) -> None:
-    answers = await get_all(port, [("/sessions/get", cookie) for cookie in cookies])
-    if not {answer.body for answer in answers} <= {"Bob", "Eve"}:
-        raise CannotMeasure("a name that was written is not there")
+def _middle(runs: Sequence[Parts]) -> Parts:
+    return sorted(runs, key=lambda run: run.rate)[len(runs) // 2]
 
 
-def as_table(rates: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Sequence[str]]:
-    """Return the cells: a row for each work, its rate for each number of processes."""
-    counts = sorted({count for of in rates.values() for count in of}, key=int)
-    return [
-        ("main.py", *(f"--processes={count}" for count in counts), "times"),
-        *(
-            (
-                title,
-                *(f"{of[count]['rate']:,.0f}" for count in counts),
-                f"{of[counts[-1]]['rate'] / of[counts[0]]['rate']:.2f}",
+@contextlib.asynccontextmanager
+async def _sessions(
+    database: Database, loop: str, counts: Sequence[int]
+) -> AsyncIterator[dict[str, _Work]]:
+    """Run `main.py` over a database; in the end, see that the last names are there."""
+    assert database.server is not None
+    with contextlib.ExitStack() as stack:
+        services = {}
+        for count in counts:
+            words = (*MAIN, f"--store={database.url}", f"--processes={count}", f"--loop={loop}")
+            services[count] = stack.enter_context(started(words))
+        begun = await get_all(services[1].port, [("/sessions/set/Ada", "")] * CLIENTS)
+        cookies = [answer.cookie for answer in begun]
+        # Each write changes the name: the same again would be no change.
+        writes = [(f"/sessions/set/{n}", c) for n in ("Bob", "Eve") for c in cookies]
+        reads = [("/sessions/get", cookie) for cookie in cookies]
+        pid = database.server.pid
+        yield {
+            "no sessions": _Work(services, [("/healthz", NO_TOKEN)]),
+            "read": _Work(services, reads, pid),
+            "write": _Work(services, writes, pid),
+        }
+        answers = await get_all(services[1].port, reads)
+        if not {answer.body for answer in answers} <= {"Bob", "Eve"}:
+            raise CannotMeasure("a name that was written is not there")
+
+
+def as_table(loop: str, runs: Runs) -> list[Sequence[str]]:
+    """Return the cells: of each work, a row for each number of processes."""
+    table: list[Sequence[str]] = [
+        (
+            *(f"{loop}, processor time in us", "processes", "req/s", "times", "p99 ms"),
+            *("service", "load generator", "database", "cores busy", "connections"),
+        )
+    ]
+    for title, of in runs.items():
+        counts = sorted(of, key=int)
+        for count in counts:
+            run = Parts(**of[count])
+            table.append(
+                (
+                    *(title, count, f"{run.rate:,.0f}"),
+                    f"{run.rate / of[counts[0]]['rate']:.2f}",
+                    f"{run.p99:.1f}",
+                    f"{run.service + run.parent:.0f}",
+                    *(f"{run.load:.0f}", "" if run.database is None else f"{run.database:.0f}"),
+                    f"{run.cores:.2f}",
+                    " + ".join(map(str, run.connections)),
+                )
             )
-            for title, of in rates.items()
-        ),
-    ]
+    return table
 
 
-def start_table(starts: Mapping[str, Mapping[str, float]]) -> list[Sequence[str]]:
-    """Return the cells: start-up time and memory."""
-    return [
-        ("", "first answer, ms", "memory, MiB"),
-        *(
-            (name, f"{v['milliseconds']:.0f}", f"{v['mebibytes']:.0f}")
-            for name, v in starts.items()
-        ),
-    ]
+def as_page(section: Mapping[str, Any]) -> str:
+    """Return what `results.json` keeps of it as Markdown."""
+    return "\n\n".join(
+        [
+            results.describe(section["machine"]),
+            *(as_markdown(as_table(loop, of)) for loop, of in section["runs"].items()),
+            f"{CONNECTIONS} connections. {LEGEND}",
+            as_markdown(start_up.as_table(section["starts"])),
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from benchmarks import (
     sealing,
 )
 from benchmarks.goals import TABLES, UVLOOP_WORKS, WORKS, Work
+from benchmarks.instruction_tables import as_page as instructions_page
 from benchmarks.load import Result
 from benchmarks.peers.works import PEER_WORKS
 from benchmarks.plan import plan
@@ -103,14 +104,11 @@ def _scale(found: Mapping[str, Any]) -> str:
 
 
 def _processes(found: Mapping[str, Any]) -> str:
-    section = found["processes"]
-    return "\n\n".join(
-        [
-            results.describe(section["machine"]),
-            as_markdown(processes.as_table(section["rates"])),
-            as_markdown(processes.start_table(section["starts"])),
-        ]
-    )
+    return processes.as_page(found["processes"])
+
+
+def _instructions(found: Mapping[str, Any]) -> str:
+    return instructions_page(found["instructions"])
 
 
 def _capacity(found: Mapping[str, Any]) -> str:
@@ -145,6 +143,7 @@ BLOCKS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "uvloop": _uvloop,
     "peers": _peers,
     "lone": _lone,
+    "instructions": _instructions,
     "scale": _scale,
     "sealing": _sealing,
     "capacity": _capacity,

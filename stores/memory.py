@@ -27,7 +27,8 @@ from stores.cursor import id_after, page_of
 log = logging.getLogger(__name__)
 
 OVERHEAD = 300
-"""Bytes that a record takes beside its packed form: two keys, three entries, two object headers."""
+"""Bytes that a record takes beside its packed form: its key, two object headers, and entries in
+two tables, which have room for more."""
 
 NEW, ANONYMOUS, SIGNED_IN, USERS, EMPTY = range(5)
 GROUPS = (
@@ -115,13 +116,12 @@ class MemoryStore(Store):
                 packed = group.get(id)
                 if packed is None:
                     continue
+                found[id] = record = _unpack(id, packed)
                 if group is self._groups[NEW]:  # its cookie came back
-                    del group[id]
-                    self._bytes_of_new -= len(packed) + OVERHEAD
-                    self._groups[ANONYMOUS][id] = packed
+                    self._take_out(record, NEW)
+                    self._put_in(record, packed, ANONYMOUS)
                 else:
                     group.move_to_end(id)
-                found[id] = _unpack(id, packed)
                 break
         return found
 
@@ -141,7 +141,7 @@ class MemoryStore(Store):
             # By pop(): an iterator would pass, each time anew, over the places of all that went.
             while ids and removed < limit:
                 id = ids.pop()
-                self._remove(id, next(group for group in self._groups if id in group))
+                self._remove(id, next(n for n, group in enumerate(self._groups) if id in group))
                 removed += 1
             if ids:
                 break
@@ -160,10 +160,10 @@ class MemoryStore(Store):
 
     def _apply(self, change: Change) -> Outcome:
         id = change.id
-        group = before = None
-        for each in self._groups:
-            if id in each:
-                group, before = each, _unpack(id, each[id])
+        number = before = None
+        for each, group in enumerate(self._groups):
+            if id in group:
+                number, before = each, _unpack(id, group[id])
                 break
         outcome, after = apply_change(before, change)
         if after is before:
@@ -172,36 +172,41 @@ class MemoryStore(Store):
         grows = before is None or (isinstance(change, Update) and change.set)
         if grows and len(packed) + OVERHEAD > self.max_bytes:
             return Outcome.TOO_LARGE
-        if group is not None:
-            self._remove(id, group)
-        if before is not None and (after is None or after.expires != before.expires):
-            self._forget_expiry(before)
-        if after is not None:
-            if before is None or after.expires != before.expires:
-                self._note_expiry(after)
-            if after.secret_hash == NO_SECRET:
-                number = USERS if any(map(_is_id, after.data)) else EMPTY
+        target = None if after is None else _group_of(after, is_new=before is None)
+        if before is not None and number is not None:
+            if after is not None and number == target and after.expires == before.expires:
+                # In its place: with its key, which is shared, and without a longer table.
+                self._resize(number, len(packed) - len(self._groups[number][id]))
+                self._groups[number][id] = packed
+                self._groups[number].move_to_end(id)
+                target = None
             else:
-                number = (
-                    SIGNED_IN if after.user is not None else NEW if before is None else ANONYMOUS
-                )
-            self._groups[number][id] = packed
-            self._bytes += len(packed) + OVERHEAD
-            if number == NEW:
-                self._bytes_of_new += len(packed) + OVERHEAD
-            if self._bytes > self.max_bytes or sum(map(len, self._groups)) > self.max_sessions:
-                self._evict(id)
+                self._take_out(before, number)
+        if after is not None and target is not None:
+            self._put_in(after, packed, target)
+        if self._bytes > self.max_bytes or len(self) > self.max_sessions:
+            self._evict(id)
         return outcome
 
-    def _remove(self, id: bytes, group: OrderedDict[bytes, bytes]) -> bytes:
-        packed = group.pop(id)
-        self._bytes -= len(packed) + OVERHEAD
-        if group is self._groups[NEW]:
-            self._bytes_of_new -= len(packed) + OVERHEAD
+    def _put_in(self, record: Record, packed: bytes, number: int) -> None:
+        """Put a record into a group, and its id, which is one object for both, by its minute."""
+        self._groups[number][record.id] = packed
+        self._resize(number, len(packed) + OVERHEAD)
+        self._by_minute.setdefault(int(record.expires // 60), set()).add(record.id)
+
+    def _take_out(self, record: Record, number: int) -> None:
+        self._remove(record.id, number)
+        self._forget_expiry(record)
+
+    def _remove(self, id: bytes, number: int) -> bytes:
+        packed = self._groups[number].pop(id)
+        self._resize(number, -len(packed) - OVERHEAD)
         return packed
 
-    def _note_expiry(self, record: Record) -> None:
-        self._by_minute.setdefault(int(record.expires // 60), set()).add(record.id)
+    def _resize(self, number: int, bytes: int) -> None:
+        self._bytes += bytes
+        if number == NEW:
+            self._bytes_of_new += bytes
 
     def _forget_expiry(self, record: Record) -> None:
         minute = int(record.expires // 60)
@@ -220,7 +225,7 @@ class MemoryStore(Store):
                 number = USERS
             group = self._groups[number]
             id = next(iter(group))
-            record = _unpack(id, self._remove(id, group))
+            record = _unpack(id, self._remove(id, number))
             self._forget_expiry(record)
             if self._evicted[number] % 1000 == 0:
                 log.warning(
@@ -273,6 +278,12 @@ class MemoryStore(Store):
                 if is_only_newcomer or next(iter(group)) != written:
                     return number
         return None
+
+
+def _group_of(record: Record, *, is_new: bool) -> int:
+    if record.secret_hash == NO_SECRET:
+        return USERS if any(map(_is_id, record.data)) else EMPTY
+    return SIGNED_IN if record.user is not None else NEW if is_new else ANONYMOUS
 
 
 def _is_id(key: str) -> bool:
