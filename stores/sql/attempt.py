@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from stores.contract import ConfigurationError, StoreUnavailable
+from stores.sql.driver import Text, fetch
 from stores.sql.engine import Engine
 from stores.sql.errors import may_work_elsewhere
 
@@ -34,12 +35,13 @@ class Attempt:
         """Whether nobody waits for it any more: it must not commit, nor be repeated."""
         self.engine: Engine
         self._driver: Any = None
-        self._in_sqlite = False
+        self._in_sqlite = self._in_postgresql = False
 
     async def run(self, engine: Engine, work: Callable[[Attempt], Answer]) -> Answer:
         """Return what *work* returns in a connection of *engine*."""
         self.engine = engine
-        self._in_sqlite = engine.connectable.dialect.name == "sqlite"
+        dialect = engine.connectable.dialect.name
+        self._in_sqlite, self._in_postgresql = dialect == "sqlite", dialect == "postgresql"
         try:
             connection = await engine.connectable.connect()
         except OSError:  # some are a ValueError, too
@@ -76,7 +78,7 @@ class Attempt:
         connection = self.connection
         try:
             for statement in self.engine.begin if begin and self.engine.begin else begin:
-                connection.exec_driver_sql(statement)
+                self._execute(statement)
             yield
             if self.given_up:
                 raise StoreUnavailable("nobody waits for this operation any more")
@@ -84,12 +86,18 @@ class Attempt:
             if not self.engine.autocommit:
                 connection.commit()
             elif begin:
-                connection.exec_driver_sql("COMMIT")
+                self._execute("COMMIT")
             self.committing = False
         except BaseException:
             if not connection.invalidated:  # else it has ended, and the server rolls back
                 self._roll_back(bool(begin))
             raise
+
+    def _execute(self, statement: str) -> None:
+        if self._in_postgresql:
+            fetch(self.connection, Text(statement))
+        else:
+            self.connection.exec_driver_sql(statement)
 
     def _roll_back(self, begun: bool) -> None:
         """Roll back; an error of this tells nothing that the first one does not."""
@@ -97,7 +105,7 @@ class Attempt:
             if not self.engine.autocommit:
                 self.connection.rollback()
             elif begun:
-                self.connection.exec_driver_sql("ROLLBACK")
+                self._execute("ROLLBACK")
         except Exception:
             if not self.connection.invalidated:
                 self.connection.invalidate()
