@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from stores.sql.driver import DIRECT
 from stores.sql.names import DRIVERS
 from stores.sql.url import SQLUrl
 
@@ -81,6 +82,7 @@ def _make(
         target,
         connect_args=options,
         isolation_level=isolation,
+        execution_options=DIRECT,
         skip_autocommit_rollback=True,
         pool_reset_on_return=None,
         pool_size=MAX_CONNECTIONS,
