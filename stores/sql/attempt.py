@@ -42,8 +42,12 @@ class Attempt:
         self.engine = engine
         dialect = engine.connectable.dialect.name
         self._in_sqlite, self._in_postgresql = dialect == "sqlite", dialect == "postgresql"
+        async with engine.slots:
+            return await self._run(engine, work)
+
+    async def _run(self, engine: Engine, work: Callable[[Attempt], Answer]) -> Answer:
         try:
-            connection = await engine.connectable.connect()
+            connection = await engine.connect()
         except OSError:  # some are a ValueError, too
             raise
         except (ValueError, TypeError, RuntimeError) as error:
@@ -52,15 +56,23 @@ class Attempt:
             raise ConfigurationError(
                 f"the driver cannot connect with the store's settings ({hint})"
             ) from None
+        kept = False
         try:
-            return await connection.run_sync(self._work_in, work)
+            answer = await connection.run_sync(self._work_in, work)
+            if not self.given_up:
+                await engine.keep(connection)
+                kept = True
+            return answer
         except DBAPIError as error:
             if may_work_elsewhere(error):
                 await connection.invalidate()  # the next connection finds the server anew
+            if connection.invalidated:
+                await engine.close_idle()  # the pool knows whether they are dead, too
             raise
         finally:
             self._driver = None
-            await connection.close()
+            if not kept:
+                await connection.close()
 
     def _work_in(self, connection: Connection, work: Callable[[Attempt], Answer]) -> Answer:
         self.connection = connection
