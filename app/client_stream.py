@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import socket
 from collections.abc import Callable
 
@@ -19,6 +21,9 @@ SMALL_CHUNK, LARGE_CHUNK = 4_096, 65_536
 
 MOST_EARLY = 2
 """Events that are left alone before what came is read; by then, the next read has begun mostly."""
+
+MOST_LEFT = 1_000_000
+"""Bytes that a client may have sent in vain before its connection ends."""
 
 
 class ClientStream(IOStream):
@@ -38,7 +43,10 @@ class ClientStream(IOStream):
         self.seen: object = None
         self.since = 0.0
         self._emptied = False  # by the last read
-        self._early = 0  # events that were left alone, since then
+        self._early = 0  # events that may be left alone before the next one
+        # uvloop tells an error once, and nothing more.
+        self._tells_again = isinstance(asyncio.get_running_loop(), asyncio.SelectorEventLoop)
+        self._most_early = MOST_EARLY if self._tells_again or self.has_no_buffer else 0
         super().__init__(connection, read_chunk_size=SMALL_CHUNK)
         super().set_nodelay(True)
 
@@ -50,14 +58,16 @@ class ClientStream(IOStream):
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         """Read, unless that is in vain: the loop tells of what is there for as long as it is."""
-        if self._emptied:
+        if self._emptied and self.reading():
             self._emptied = False
             return None
         # Tornado reads between two requests, to see who has left; if a request was there, it would
         # stop listening until it has taken that.
-        if self._early < MOST_EARLY and not self.reading():
-            self._early += 1
-            return None
+        if self._early and not self.reading():
+            self._early -= 1
+            self._emptied = False
+            if self._tells_again or self._has_received():
+                return None
         size = len(buf)
         try:
             count = super().read_from_fd(buf)
@@ -65,12 +75,19 @@ class ClientStream(IOStream):
             del buf  # an error's frames must not keep it from being resized
         if count:
             self.silent = False
-            self._early = 0
+            self._early = self._most_early
             if count == size:
                 self.read_chunk_size = LARGE_CHUNK
             else:
                 self._emptied = self.has_no_buffer
         return count
+
+    def _has_received(self) -> bool:
+        """Tell whether something is there to be read, rather than the connection's end."""
+        try:
+            return bool(self.socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
 
     def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
         """Send *data* at once as far as the system takes it; Tornado sends the rest."""
@@ -81,7 +98,7 @@ class ClientStream(IOStream):
                 done.set_result(None)
                 return done
             data = memoryview(data)[sent:]
-        self.unsent += len(data)
+        self.unsent += data.nbytes if isinstance(data, memoryview) else len(data)
         if self.unsent > MAX_UNREAD and not self.serves_http:
             log.info("WebSocket cut off: its peer left %d bytes unread", self.unsent)
             self.close()
@@ -115,6 +132,11 @@ class ClientStream(IOStream):
             super().set_nodelay(value)
 
     def close_fd(self) -> None:
+        """Close the connection, so that its client gets all that was sent."""
+        with contextlib.suppress(OSError):  # the system resets one where anything is left unread
+            left = MOST_LEFT
+            while left > 0 and (chunk := os.read(self.socket.fileno(), LARGE_CHUNK)):
+                left -= len(chunk)
         super().close_fd()
         self._on_close(self)
 

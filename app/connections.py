@@ -104,11 +104,11 @@ class Connections:
         """Close up to a tenth of them all, of those that were idle for some time: first such as
         never sent a request, and those that are idle longest.
         """
-        before = asyncio.get_running_loop().time() - LONG_IDLE
+        now = asyncio.get_running_loop().time()
         idle = [
             stream
-            for stream in self._streams
-            if stream.silent and stream.serves_http and stream.since < before
+            for stream, phase in self._look_at_all(now)
+            if phase is Phase.IDLE and stream.since < now - LONG_IDLE
         ]
         idle.sort(key=lambda stream: (stream.requests > 1, stream.since))
         for stream in idle[: len(self._streams) // 10 + 1]:

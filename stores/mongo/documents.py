@@ -126,6 +126,8 @@ def path(key: str) -> str:
 
 
 def _escape(key: str) -> str:
+    if key.isidentifier():  # so most are
+        return key
     if not key:
         return _EMPTY
     return _SPECIAL.sub(lambda match: f"%{ord(match[0]):02X}", key)

@@ -9,11 +9,14 @@ import bson
 from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure
 
 from stores.contract import Record, Unreadable
 from stores.mongo.documents import record
 
 _RAW = CodecOptions(document_class=RawBSONDocument)
+_READ_CONCERN = {"readConcern": {"level": "local"}}
+
 _ID = slice(14, 30)
 """Where a document has its `_id`, which MongoDB keeps first: 16 bytes of binary."""
 
@@ -62,13 +65,27 @@ async def _records(
 
 
 async def _find(collection: Any, ids: Sequence[bytes]) -> list[Any]:
-    if len(ids) == 1:  # find_one is faster, in the driver and in the server
-        document = await collection.find_one({"_id": ids[0]})
-        return [] if document is None else [document]
-    # One more than there can be, so that the first batch ends the cursor.
-    found: list[Any] = await collection.find(
-        {"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1
-    ).to_list(None)
+    """Return the documents with these ids.
+
+    One command costs less of the processor's time than a cursor, and motor fewer turns of the loop.
+    The driver does not send a command again, nor ask for what a single answer of 16 MB leaves out;
+    a cursor does both.
+    """
+    where = {"_id": ids[0] if len(ids) == 1 else {"$in": list(ids)}}
+    size = len(ids) + 1  # one more than there can be, so that the first batch ends the cursor
+    command = {"find": collection.name, "filter": where, "batchSize": size, **_READ_CONCERN}
+    run = collection.database.command
+    try:
+        cursor = (await run(command, codec_options=collection.codec_options))["cursor"]
+    except ExecutionTimeout:  # there is no time left
+        raise
+    except (ConnectionFailure, OperationFailure):
+        pass
+    else:
+        if not cursor["id"]:
+            return list(cursor["firstBatch"])
+        await run("killCursors", collection.name, cursors=[cursor["id"]])
+    found: list[Any] = await collection.find(where, batch_size=size).to_list(None)
     return found
 
 

@@ -18,7 +18,7 @@ from redis.exceptions import (
     RedisError,
 )
 
-from stores.redis.exchange import Command, exchange
+from stores.redis.exchange import Command, connect_anew, exchange
 
 REFRESH_INTERVAL = 1.0
 """Seconds between two refreshes of the slots' map while the cluster does not answer."""
@@ -154,9 +154,7 @@ async def _send(node: ClusterNode, commands: list[Command]) -> list[Any]:
         return [error] * len(commands)
     try:
         await node.disconnect_if_needed(connection)
-        if connection.is_connected and await connection.can_read():  # the server closed it
-            await connection.disconnect()
-        await connection.connect()  # type: ignore[no-untyped-call]
+        await connect_anew(connection)
         return await exchange(connection, commands)
     except RedisError as error:
         return [error] * len(commands)

@@ -20,10 +20,16 @@ class ConnectionBroken(exceptions.ConnectionError):
 
 
 class OneServer:
-    """A client's server. Has the methods of `stores.redis.cluster.Cluster`."""
+    """A client's server. Has the methods of `stores.redis.cluster.Cluster`.
 
-    def __init__(self, client: Any) -> None:
+    Whoever *keeps* connections has the client to himself: to take one from its pool and to give it
+    back takes as long as a small batch.
+    """
+
+    def __init__(self, client: Any, *, keeps: bool = False) -> None:
         self._pool = client.connection_pool
+        self._keeps = keeps
+        self._idle: list[Any] = []
 
     async def open(self) -> None:
         """Do nothing: one server has no slots' map to load."""
@@ -36,15 +42,32 @@ class OneServer:
 
         Raises an error of redis-py when the server cannot be reached.
         """
-        connection = await self._pool.get_connection()  # it replaces a closed one
+        if self._idle:
+            connection = self._idle.pop()
+        else:
+            connection = await self._pool.get_connection()  # it replaces a closed one
         try:
+            if self._keeps:
+                await connect_anew(connection)
             return await exchange(connection, commands)
         finally:
-            await asyncio.shield(self._pool.release(connection))
+            if self._keeps:
+                self._idle.append(connection)
+            else:
+                await asyncio.shield(self._pool.release(connection))
 
     async def send_to_each(self, command: Command) -> list[Any]:
         """Return the answer of each server that keeps sessions."""
         return await self.send([command])
+
+
+async def connect_anew(connection: Any) -> None:
+    """Connect where there is no connection, or one that the server has closed meanwhile."""
+    if connection.is_connected:
+        if not await connection.can_read():
+            return
+        await connection.disconnect()
+    await connection.connect()
 
 
 async def exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from binascii import unhexlify
 from collections.abc import Mapping, Sequence
 
 from stores.applying import apply_change
@@ -147,18 +148,20 @@ class _TooLarge(Exception):
 def _record_of(id: bytes, answer: Sequence[bytes] | Mapping[bytes, bytes]) -> Record:
     if len(answer) > 2 * MAX_FIELDS:
         raise _TooLarge
-    if isinstance(answer, Mapping):
+    if type(answer) is dict:
         fields = dict(answer)
     else:
-        fields = dict(zip(answer[::2], answer[1::2], strict=True))
+        words = iter(answer)
+        fields = dict(zip(words, words, strict=True))
     pop = fields.pop
-    secret = bytes.fromhex(pop(b"secret").decode())
-    created, expires = _time(pop(b"created")), _time(pop(b"expires"))
+    secret = unhexlify(pop(b"secret"))
+    created, expires = float(pop(b"created")), float(pop(b"expires"))
     persistent, user = pop(b"persistent"), pop(b"user", None)
-    former, rotated = pop(b"former", None), pop(b"rotated", None)
-    authenticated, seen = pop(b"authenticated", None), pop(b"seen", None)
+    former, rotated = pop(b"former", None), _time(pop(b"rotated", None))
+    authenticated, seen = _time(pop(b"authenticated", None)), _time(pop(b"seen", None))
     pop(b"size", None)
-    if len(secret) != 32:
+    total = created + expires + (rotated or 0.0) + (authenticated or 0.0) + (seen or 0.0)
+    if len(secret) != 32 or total - total:  # one of them is infinite or NaN
         raise ValueError
     return Record(
         id,
@@ -168,10 +171,10 @@ def _record_of(id: bytes, answer: Sequence[bytes] | Mapping[bytes, bytes]) -> Re
         _data(fields),
         None if user is None else user.decode(),
         persistent == b"1",
-        None if former is None else bytes.fromhex(former.decode()),
-        None if rotated is None else _time(rotated),
-        None if authenticated is None else _time(authenticated),
-        None if seen is None else _time(seen),
+        None if former is None else unhexlify(former),
+        rotated,
+        authenticated,
+        seen,
     )
 
 
@@ -182,14 +185,14 @@ def _data(fields: Mapping[bytes, bytes]) -> dict[str, JSON]:
     text = b"[%b]" % b",".join(fields.values())
     if len(text) > MAX_DATA:
         raise _TooLarge
-    return dict(zip([field[2:].decode() for field in fields], decode(text.decode()), strict=True))
+    data: dict[str, JSON] = {}
+    for field, value in zip(fields, decode(text.decode()), strict=True):
+        data[field[2:].decode()] = value
+    return data
 
 
-def _time(text: bytes) -> float:
-    seconds = float(text)
-    if seconds - seconds:  # infinity and NaN
-        raise ValueError
-    return seconds
+def _time(text: bytes | None) -> float | None:
+    return None if text is None else float(text)
 
 
 def _milliseconds(seconds: float) -> bytes:

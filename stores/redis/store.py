@@ -112,8 +112,12 @@ class RedisStore(Store):
             assert self._url is not None
             self._client = make_client(self._url, self.timeout)
         if self._servers is None:
-            is_cluster = isinstance(self._client, RedisCluster)
-            self._servers = Cluster(self._client) if is_cluster else OneServer(self._client)
+            if isinstance(self._client, RedisCluster):
+                self._servers = Cluster(self._client)
+            else:
+                # Sentinel's pool closes the connections that it has when the primary is another.
+                keeps = self._url is not None and self._url.kind != "sentinel"
+                self._servers = OneServer(self._client, keeps=keeps)
         async with self._operation() as servers:
             await servers.open()
         await self.ping()

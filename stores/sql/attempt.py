@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from stores.contract import ConfigurationError, StoreUnavailable
+from stores.sql.driver import Text, fetch
 from stores.sql.engine import Engine
 from stores.sql.errors import may_work_elsewhere
 
@@ -34,14 +35,19 @@ class Attempt:
         """Whether nobody waits for it any more: it must not commit, nor be repeated."""
         self.engine: Engine
         self._driver: Any = None
-        self._in_sqlite = False
+        self._in_sqlite = self._in_postgresql = False
 
     async def run(self, engine: Engine, work: Callable[[Attempt], Answer]) -> Answer:
         """Return what *work* returns in a connection of *engine*."""
         self.engine = engine
-        self._in_sqlite = engine.connectable.dialect.name == "sqlite"
+        dialect = engine.connectable.dialect.name
+        self._in_sqlite, self._in_postgresql = dialect == "sqlite", dialect == "postgresql"
+        async with engine.slots:
+            return await self._run(engine, work)
+
+    async def _run(self, engine: Engine, work: Callable[[Attempt], Answer]) -> Answer:
         try:
-            connection = await engine.connectable.connect()
+            connection = await engine.connect()
         except OSError:  # some are a ValueError, too
             raise
         except (ValueError, TypeError, RuntimeError) as error:
@@ -50,15 +56,23 @@ class Attempt:
             raise ConfigurationError(
                 f"the driver cannot connect with the store's settings ({hint})"
             ) from None
+        kept = False
         try:
-            return await connection.run_sync(self._work_in, work)
+            answer = await connection.run_sync(self._work_in, work)
+            if not self.given_up:
+                await engine.keep(connection)
+                kept = True
+            return answer
         except DBAPIError as error:
             if may_work_elsewhere(error):
                 await connection.invalidate()  # the next connection finds the server anew
+            if connection.invalidated:
+                await engine.close_idle()  # the pool knows whether they are dead, too
             raise
         finally:
             self._driver = None
-            await connection.close()
+            if not kept:
+                await connection.close()
 
     def _work_in(self, connection: Connection, work: Callable[[Attempt], Answer]) -> Answer:
         self.connection = connection
@@ -76,7 +90,7 @@ class Attempt:
         connection = self.connection
         try:
             for statement in self.engine.begin if begin and self.engine.begin else begin:
-                connection.exec_driver_sql(statement)
+                self._execute(statement)
             yield
             if self.given_up:
                 raise StoreUnavailable("nobody waits for this operation any more")
@@ -84,12 +98,18 @@ class Attempt:
             if not self.engine.autocommit:
                 connection.commit()
             elif begin:
-                connection.exec_driver_sql("COMMIT")
+                self._execute("COMMIT")
             self.committing = False
         except BaseException:
             if not connection.invalidated:  # else it has ended, and the server rolls back
                 self._roll_back(bool(begin))
             raise
+
+    def _execute(self, statement: str) -> None:
+        if self._in_postgresql:
+            fetch(self.connection, Text(statement))
+        else:
+            self.connection.exec_driver_sql(statement)
 
     def _roll_back(self, begun: bool) -> None:
         """Roll back; an error of this tells nothing that the first one does not."""
@@ -97,7 +117,7 @@ class Attempt:
             if not self.engine.autocommit:
                 self.connection.rollback()
             elif begun:
-                self.connection.exec_driver_sql("ROLLBACK")
+                self._execute("ROLLBACK")
         except Exception:
             if not self.connection.invalidated:
                 self.connection.invalidate()

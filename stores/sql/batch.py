@@ -27,6 +27,7 @@ class Batch:
         self._after: dict[bytes, Record | Unreadable | None] = dict(before)
         self._inserted: list[Row] = []
         self._updated: list[Row] = []
+        self._rewritten: list[Row] = []
         self._touched: list[Record] = []
         self._deleted: list[bytes] = []
         for change in changes:
@@ -45,6 +46,8 @@ class Batch:
             statements.insert(connection, self._inserted)
         if self._updated:
             statements.update(connection, self._updated)
+        if self._rewritten:
+            statements.rewrite(connection, self._rewritten)
         if self._touched:
             statements.touch(connection, self._touched)
         if self._deleted:
@@ -73,10 +76,12 @@ class Batch:
         elif not isinstance(old, Record):
             # An unreadable record may have been deleted, and another one created, in one batch.
             (self._inserted if old is None else self._updated).append(row_of(new, self._largest))
-        elif new.data is old.data and new == old._replace(expires=new.expires, seen=new.seen):
-            self._touched.append(new)
-        else:
+        elif new[1:3] != old[1:3] or new[5:10] != old[5:10]:
             self._updated.append(row_of(new, self._largest))
+        elif new.data is old.data:
+            self._touched.append(new)
+        else:  # besides its data, nothing but the times of which a touch tells
+            self._rewritten.append(row_of(new, self._largest))
 
     def _refuse(self, changes: Sequence[Change], id: bytes) -> None:
         error = self._refusal()

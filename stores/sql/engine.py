@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from sqlalchemy import URL, event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from stores.sql.driver import DIRECT
 from stores.sql.names import DRIVERS
 from stores.sql.url import SQLUrl
 
@@ -24,11 +27,33 @@ class Engine(NamedTuple):
     """Whether a single statement commits by itself; else SQLAlchemy begins each transaction."""
     begin: Sequence[str] = ()
     """What begins a transaction of several statements."""
-    is_own: bool = True
-    """Whether the store closes it."""
+    idle: list[AsyncConnection] | None = None
+    """Connections between two operations; `None` for an engine that the application uses, too.
+
+    To take one from the pool and to give it back takes as long as five records.
+    """
+    slots: AbstractAsyncContextManager[Any] = nullcontext()
+    """Where who wants a connection waits: the pool does not know of those that are idle."""
+
+    async def connect(self) -> AsyncConnection:
+        return self.idle.pop() if self.idle else await self.connectable.connect()
+
+    async def keep(self, connection: AsyncConnection) -> None:
+        """Give back a connection in which nothing failed."""
+        if self.idle is None:
+            await connection.close()
+            return
+        if connection.in_transaction():
+            await connection.rollback()
+        self.idle.append(connection)
+
+    async def close_idle(self) -> None:
+        while self.idle:
+            await self.idle.pop().close()
 
     async def close(self) -> None:
-        if self.is_own:
+        if self.idle is not None:
+            await self.close_idle()
             await self.connectable.dispose()
 
 
@@ -70,8 +95,8 @@ def use_engine(engine: AsyncEngine, timeout: float, *, pooled: bool = False) -> 
         from stores.sql import postgresql
 
         connectable = engine.execution_options(isolation_level=postgresql.ISOLATION)
-        return Engine(connectable, False, postgresql.begin_pooled(timeout), is_own=False)
-    return Engine(engine.execution_options(isolation_level="AUTOCOMMIT"), is_own=False)
+        return Engine(connectable, False, postgresql.begin_pooled(timeout))
+    return Engine(engine.execution_options(isolation_level="AUTOCOMMIT"))
 
 
 def _make(
@@ -81,6 +106,7 @@ def _make(
         target,
         connect_args=options,
         isolation_level=isolation,
+        execution_options=DIRECT,
         skip_autocommit_rollback=True,
         pool_reset_on_return=None,
         pool_size=MAX_CONNECTIONS,
@@ -90,7 +116,7 @@ def _make(
         hide_parameters=True,
         logging_name="sessions",
     )
-    return Engine(engine)
+    return Engine(engine, idle=[], slots=asyncio.Semaphore(MAX_CONNECTIONS))
 
 
 def _mysql(url: SQLUrl, timeout: float) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from stores.contract import Record
-from stores.sql.rows import Row
+from stores.contract import Record, Unreadable
+from stores.sql.driver import compiled, fetch
+from stores.sql.rows import Row, record_of
 from stores.sql.statements import Statements
 
 
@@ -39,28 +40,45 @@ class PostgreSQLStatements(Statements):
     def __init__(self, table: Table) -> None:
         super().__init__(table)
         new = self._unnest(self.names)
+        self._load_text, self._lock_text = compiled(self._load), compiled(self._lock)
         self._insert = insert(table).from_select(self.names, select(new))
-        self._update = (
+        self._update = compiled(
             update(table)
             .where(table.c.id == new.c.id, self._id_is_listed())
             .values({name: new.c[name] for name in self.names if name != "id"})
         )
+        new = self._unnest(["id", "expires", "data", "seen"])
+        self._rewrite = compiled(
+            update(table)
+            .where(table.c.id == new.c.id, self._id_is_listed())
+            .values(expires=new.c.expires, data=new.c.data, seen=new.c.seen)
+        )
         new = self._unnest(["id", "expires", "seen"])
-        self._touch = (
+        self._touch = compiled(
             update(table)
             .where(table.c.id == new.c.id, self._id_is_listed())
             .values(expires=new.c.expires, seen=new.c.seen)
         )
 
+    def load(
+        self, connection: Connection, ids: Sequence[bytes], *, lock: bool
+    ) -> dict[bytes, Record | Unreadable]:
+        text = self._lock_text if lock else self._load_text
+        return {row[0]: record_of(row) for row in fetch(connection, text, {"ids": ids})}
+
     def insert(self, connection: Connection, rows: Iterable[Row]) -> None:
         connection.execute(self._insert, self._arrays(rows))
 
     def update(self, connection: Connection, rows: Iterable[Row]) -> None:
-        connection.execute(self._update, self._arrays(rows))
+        fetch(connection, self._update, self._arrays(rows))
+
+    def rewrite(self, connection: Connection, rows: Iterable[Row]) -> None:
+        # The driver takes its time with each value of an array.
+        fetch(connection, self._rewrite, self._arrays(rows))
 
     def touch(self, connection: Connection, records: Iterable[Record]) -> None:
         ids, expires, seen = zip(*((r.id, r.expires, r.seen) for r in records), strict=True)
-        connection.execute(self._touch, {"ids": ids, "expiress": expires, "seens": seen})
+        fetch(connection, self._touch, {"ids": ids, "expiress": expires, "seens": seen})
 
     def server_time(self) -> Sequence[Any]:
         return (func.date_part(literal_column("'epoch'"), func.now(), type_=Double),)

@@ -133,6 +133,10 @@ class Statements:
         names = [f"{name}_" for name in self.names]
         connection.execute(self._update, [dict(zip(names, row, strict=True)) for row in rows])
 
+    def rewrite(self, connection: Connection, rows: Iterable[Row]) -> None:
+        """Write rows that exist and are locked, and differ in data, expiry and last use alone."""
+        self.update(connection, rows)
+
     def touch(self, connection: Connection, records: Iterable[Record]) -> None:
         """Write only the times of rows that exist and are locked."""
         connection.execute(

@@ -20,6 +20,7 @@ class Relay:
         self._passing.set()
         self._asking = threading.Event()  # requests reach the server
         self._asking.set()
+        self._held_back = b""
         self.held = 0
         """Answers or requests that were held back since `hold_answers` or `hold_requests`."""
         # Bound, so that nobody else takes the port; not listening, so that it refuses.
@@ -37,13 +38,19 @@ class Relay:
         self.held = 0
         self._passing.clear()
 
-    def hold_requests(self) -> None:
-        """From now on, requests reach nobody; `release` lets them go on, also of who gave up."""
+    def hold_requests(self, beginning_with: bytes = b"") -> None:
+        """From now on, requests reach nobody; `release` lets them go on, also of who gave up.
+
+        What comes before one that has *beginning_with* in it still passes.
+        """
         self.held = 0
-        self._asking.clear()
+        self._held_back = beginning_with
+        if not beginning_with:
+            self._asking.clear()
 
     def release(self) -> None:
         """Let all go on that is held back, and pass on as before."""
+        self._held_back = b""
         self._passing.set()
         self._asking.set()
 
@@ -83,6 +90,9 @@ class Relay:
                     self.cut_next_answer = False
                     source.shutdown(socket.SHUT_RDWR)
                     break
+                if not is_answer and self._held_back and self._held_back in chunk:
+                    self._held_back = b""
+                    self._asking.clear()
                 may_pass = self._passing if is_answer else self._asking
                 if not may_pass.is_set():
                     self.held += 1

@@ -17,6 +17,7 @@ from tornado.web import RequestHandler
 
 from app import Config, Group, Route, make_app
 from app.client_stream import LARGE_CHUNK, MOST_EARLY, SMALL_CHUNK, ClientStream
+from app.connections import Connections
 from app.http_server import Server
 from app.limits import Limits
 from app.listening import over_tls
@@ -54,10 +55,12 @@ class Large(RequestHandler):
 
 
 class Slow(RequestHandler):
+    begun: asyncio.Event
     may_end: asyncio.Event
     left: asyncio.Event
 
     async def get(self) -> None:
+        self.begun.set()
         await self.may_end.wait()
         self.write(ANSWER)
 
@@ -102,6 +105,9 @@ def tls_of(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 class Client:
     """A client, and what its connection is on the server's side."""
 
+    connections: Connections
+    """All of the server's."""
+
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stream: ClientStream
     ) -> None:
@@ -117,6 +123,15 @@ class Client:
         length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
         return await self._reader.readexactly(int(length))
 
+    async def rest(self) -> bytes:
+        return await self._reader.read()
+
+    def reset(self) -> None:
+        """Leave without a word of farewell."""
+        own = self.writer.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
     async def ask(self, request: bytes) -> bytes:
         self.writer.write(request)
         return await self.answer()
@@ -127,7 +142,7 @@ async def clients(
     number: int = 1, tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None
 ) -> AsyncIterator[list[Client]]:
     """Yield clients of one server; each has had an answer."""
-    Slow.may_end, Slow.left = asyncio.Event(), asyncio.Event()
+    Slow.begun, Slow.may_end, Slow.left = asyncio.Event(), asyncio.Event(), asyncio.Event()
     app = make_app(
         Config(Group("/", Route("echo", Echo), Route("slow", Slow), Route("large", Large)))
     )
@@ -147,6 +162,7 @@ async def clients(
             await reader.readuntil(ANSWER)
             (stream,) = server._client_connections._streams - before
             found.append(Client(reader, writer, stream))
+            found[-1].connections = server._client_connections
         yield found
     finally:
         for client in found:
@@ -218,13 +234,45 @@ async def test_who_sends_too_early_does_not_keep_the_loop_busy() -> None:
 
 
 @pytest.mark.gen_test
-async def test_who_leaves_during_the_request_is_found_out() -> None:
+@pytest.mark.parametrize("leave", ["closes", "resets"])
+async def test_who_leaves_during_the_request_is_found_out(leave: str) -> None:
     async with clients() as (client,):
         client.writer.write(SLOW)
         await client.writer.drain()
-        client.writer.close()
+        if leave == "closes":
+            client.writer.close()
+        else:
+            client.reset()
         await Slow.left.wait()
         assert client.stream.closed()
+
+
+@pytest.mark.gen_test
+async def test_a_request_that_came_along_makes_no_room_for_others() -> None:
+    async with clients(2) as (busy, idle):
+        busy.writer.write(GET + SLOW)
+        assert await busy.answer() == ANSWER
+        while not Slow.begun.is_set():
+            await asyncio.sleep(0)
+        busy.connections.close_idle()  # which looks at them for the first time
+        for client in (busy, idle):
+            client.stream.since -= 60
+        busy.connections.close_idle()
+        assert (busy.stream.closed(), idle.stream.closed()) == (False, True)
+        Slow.may_end.set()
+        assert await busy.answer() == ANSWER
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("size", [1, SMALL_CHUNK, 200_000])
+async def test_who_sends_in_vain_gets_the_answer_all_the_same(size: int) -> None:
+    """Bytes that nobody read would make the system reset the connection."""
+    async with clients() as (client,):
+        last = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        client.writer.write(last + b"x" * size)
+        while not client.stream.closed():
+            await asyncio.sleep(0)
+        assert (await client.rest()).endswith(ANSWER)
 
 
 @pytest.mark.gen_test
@@ -283,11 +331,7 @@ async def test_an_answer_to_who_has_left_is_no_error(caplog: pytest.LogCaptureFi
     async with clients(2) as (client, other):
         client.writer.write(SLOW)
         await client.writer.drain()
-        linger = struct.pack("ii", 1, 0)
-        client.writer.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, linger
-        )
-        client.writer.transport.abort()  # a reset
+        client.reset()
         Slow.may_end.set()
         while not client.stream.closed():
             assert await other.ask(GET) == ANSWER
