@@ -26,13 +26,13 @@ DONE = Outcome.DONE
 class TestPostgreSQLStore(StoreContract):
     @pytest.fixture
     def store(self, postgres: Any) -> Store:
-        return SQLStore(postgres.url)
+        return SQLStore(postgres.url, timeout=10)
 
 
 class TestMariaDBStore(StoreContract):
     @pytest.fixture
     def store(self, mariadb: Any) -> Store:
-        return SQLStore(mariadb.url)
+        return SQLStore(mariadb.url, timeout=10)
 
 
 class TestSQLiteStore(StoreContract):
