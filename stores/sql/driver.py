@@ -7,6 +7,7 @@ own engine it runs them all the same, for whom the application lets look at what
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -52,8 +53,9 @@ def fetch(connection: Connection, text: Text, values: Mapping[str, Any] | None =
             raise
         if dialect.is_disconnect(error, driver, cursor):
             # SQLAlchemy finds the same, and takes the pool's other connections for dead, too.
-            connection.exec_driver_sql("SELECT 1")
-        raise DBAPIError(None, None, error, hide_parameters=True) from error
+            with suppress(DBAPIError):
+                connection.exec_driver_sql("SELECT 1")
+        raise DBAPIError(None, None, error, True, connection.invalidated) from error
     except BaseException:
         connection.invalidate()  # an answer is still to come
         raise
