@@ -26,11 +26,13 @@ class Gathered:
         self._send = send
         self._waiting: list[tuple[Any, asyncio.Future[Any]]] = []
         self._calls: set[asyncio.Task[None]] = set()
+        self._in_flight = 0
 
     def ask(self, item: Any) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if len(self._calls) < CALLS:
+        if self._in_flight < CALLS:
+            self._in_flight += 1
             call = asyncio.ensure_future(self._call())
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
@@ -42,6 +44,7 @@ class Gathered:
             answers = await self._send([item for item, _ in asked])
             for (_, future), answer in zip(asked, answers, strict=True):
                 future.set_result(answer)
+        self._in_flight -= 1  # at once: the task itself ends in a later turn of the loop
 
 
 def gathered_motor(url: str) -> tornado.web.Application:
