@@ -40,7 +40,7 @@ def main() -> None:
                 if work.store in (ours if work.ours else urls)
                 and (work.kind in prepared or work.kind not in PEERS)
             ]
-            run = Run(1, 1, works, warm_up=1) if quick else Run(5, 2, works, warm_up=2)
+            run = Run(1, 1, works, warm_up=1) if quick else Run(3, 2, works, warm_up=2)
             loads = asyncio.run(in_turn(run, urls, _start))
     except CannotMeasure as error:
         sys.exit(f"benchmarks.peers: {error}")
