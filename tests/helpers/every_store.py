@@ -13,11 +13,13 @@ from stores import EncryptedStore, MemoryStore, MongoStore, RedisStore, SQLStore
 STORES: Mapping[str, Callable[[pytest.FixtureRequest], Store]] = {
     "memory": lambda _: MemoryStore(),
     "sealed": lambda _: EncryptedStore(MemoryStore(), keys={1: os.urandom(32)}),
-    "mongodb": lambda request: MongoStore(request.getfixturevalue("mongod").url),
-    "valkey": lambda request: RedisStore(request.getfixturevalue("valkey").url),
-    "postgres": lambda request: SQLStore(request.getfixturevalue("postgres").url),
-    "mariadb": lambda request: SQLStore(request.getfixturevalue("mariadb").url),
-    "sqlite": lambda request: SQLStore(f"sqlite:///{request.getfixturevalue('tmp_path')}/s.db"),
+    "mongodb": lambda request: MongoStore(request.getfixturevalue("mongod").url, timeout=10),
+    "valkey": lambda request: RedisStore(request.getfixturevalue("valkey").url, timeout=10),
+    "postgres": lambda request: SQLStore(request.getfixturevalue("postgres").url, timeout=10),
+    "mariadb": lambda request: SQLStore(request.getfixturevalue("mariadb").url, timeout=10),
+    "sqlite": lambda request: SQLStore(
+        f"sqlite:///{request.getfixturevalue('tmp_path')}/s.db", timeout=10
+    ),
 }
 """Each makes a store that is not open; it asks for the server it needs."""
 
