@@ -117,15 +117,19 @@ KINDS: dict[str, Callable[[str], tornado.web.Application]] = {
 
 
 def main(kind: str, url: str = "memory:", loop: str = "asyncio") -> None:
-    """Serve on the loop that is named, until the process is ended."""
+    run(lambda: KINDS[kind](url), loop)
+
+
+def run(make: Callable[[], tornado.web.Application], loop: str) -> None:
+    """Serve what *make* makes on the loop that is named, until the process is ended."""
     with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
-        runner.run(serve(kind, url))
+        runner.run(_serve(make))
 
 
-async def serve(kind: str, url: str) -> None:
+async def _serve(make: Callable[[], tornado.web.Application]) -> None:
     """Serve on a free port, whose number is the first line of the output."""
     logging.getLogger("tornado.access").setLevel(logging.ERROR)
-    application = KINDS[kind](url)
+    application = make()
     if isinstance(application, Application):  # ours is served as main.py serves it
         server: HTTPServer = Server(application, Limits())
     else:

@@ -9,7 +9,6 @@ switched on, or with one taken out that cannot be switched off. Besides the page
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import operator
 import os
@@ -20,7 +19,6 @@ from datetime import timedelta
 from typing import Any
 
 import tornado.web
-from tornado.httpserver import HTTPServer
 from tornado.log import access_log
 from tornado.netutil import bind_sockets
 from tornado.web import RequestHandler
@@ -29,14 +27,11 @@ from app import Config, Group, Route, SessionManager, SessionMixin, make_app
 from app import access_queue as queue
 from app.access_log import AccessLog
 from app.application import Application
-from app.http_server import Server
-from app.limits import Limits
 from app.logs import TextFormatter
-from app.loops import loop_factory
 from app.metrics import loop_lag
 from app.metrics.listener import MetricsListener
 from app.sessions.counters import OPERATIONS, Calls
-from benchmarks.applications import Begin, Constant, Read, Write
+from benchmarks.applications import Begin, Constant, Read, Write, run
 from stores import open_store
 
 IDLE = timedelta(days=1)
@@ -189,24 +184,8 @@ APPLICATIONS: Mapping[str, Callable[[], tornado.web.Application]] = {
 """What makes each; called in the loop that serves it."""
 
 
-async def serve(name: str) -> None:
-    """Serve on a free port, whose number is the first line of the output."""
-    access_log.setLevel(logging.ERROR)
-    application = APPLICATIONS[name]()
-    if isinstance(application, Application):  # ours is served as main.py serves it
-        server: HTTPServer = Server(application, Limits())
-    else:
-        server = HTTPServer(application)
-    sockets = bind_sockets(0, "127.0.0.1")
-    server.add_sockets(sockets)
-    print(sockets[0].getsockname()[1], flush=True)
-    await asyncio.Event().wait()
-
-
 def main(name: str, loop: str = "asyncio") -> None:
-    """Serve until the process is ended."""
-    with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
-        runner.run(serve(name))
+    run(APPLICATIONS[name], loop)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.exc import DBAPIError
 
-DIRECT = {"sessions_direct": True}
+_DIRECT = "sessions_direct"
+
+DIRECT = {_DIRECT: True}
 """Execution options of an engine in which nobody else looks at statements."""
 
 _DIALECT: Any = asyncpg.dialect()  # type: ignore[no-untyped-call]
@@ -37,7 +39,7 @@ def compiled(statement: Any) -> Text:
 def fetch(connection: Connection, text: Text, values: Mapping[str, Any] | None = None) -> list[Any]:
     """Run a statement of PostgreSQL; return its rows. Raises `DBAPIError`, as SQLAlchemy does."""
     parameters = tuple(values[name] for name in text.names) if values else ()
-    if "sessions_direct" not in connection.get_execution_options():
+    if _DIRECT not in connection.get_execution_options():
         result = connection.exec_driver_sql(text.sql, parameters)
         return list(result) if result.returns_rows else []
     driver: Any = connection.connection.dbapi_connection
